@@ -1,3 +1,4 @@
 pub mod base;
+pub mod framework;
 pub mod logical;
 pub mod schema;

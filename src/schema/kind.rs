@@ -176,10 +176,8 @@ fn text_map(value: &Value) -> Option<Value> {
         }
         _ => return None,
     };
-    let texts: Map<String, Value> = map
-        .iter()
-        .map(|(key, value)| Some((key.clone(), Value::from(text(value)?))))
-        .collect::<Option<_>>()?;
+    let texts: Map<String, Value> =
+        map.iter().map(|(key, value)| Some((key.clone(), Value::from(text(value)?)))).collect::<Option<_>>()?;
     (texts.len() <= ENTRY_LIMIT).then(|| texts.into())
 }
 

@@ -98,7 +98,11 @@ impl Values {
     pub fn merged(&self, change: &Self) -> Self {
         let mut merged = self.0.clone();
         for (name, value) in &change.0 {
-            if value.is_null() { merged.remove(name) } else { merged.insert(name.clone(), value.clone()) };
+            if value.is_null() {
+                merged.remove(name)
+            } else {
+                merged.insert(name.clone(), value.clone())
+            };
         }
         Self(merged)
     }
