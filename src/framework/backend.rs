@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::path::{Call, Path};
 use super::{help, openapi};
-use crate::logical::{self, Error, Lease, Operation, Report, Request, Response, Result, SpecialPaths};
+use crate::logical::{self, Error, Lease, Object, Operation, Report, Request, Response, Result, SpecialPaths};
 
 /// A mount's own state and what is not tied to a path.
 #[async_trait]
@@ -17,8 +17,9 @@ pub trait Mount: Send + Sync + 'static {
     async fn initialize(self: Arc<Self>) -> Result<()>;
     /// The host's tick, every 60 s, also on standbys and in an unmount. Returns at once.
     async fn rollback(self: Arc<Self>) -> Result<()>;
-    async fn renew(self: Arc<Self>, lease: Lease) -> Result<Response>;
-    async fn revoke(self: Arc<Self>, lease: Lease) -> Result<Response>;
+    /// `data` is what the lease was answered with; a renewal's answer replaces it, so it is given back.
+    async fn renew(self: Arc<Self>, lease: Lease, data: Object) -> Result<Response>;
+    async fn revoke(self: Arc<Self>, lease: Lease, data: Object) -> Result<Response>;
     fn invalidate(&self, key: &str);
     async fn cleanup(&self);
 }
@@ -64,12 +65,14 @@ impl<M: Mount> Backend<M> {
             Operation::Rollback => self.mount.clone().rollback().await.map(|()| Response::default()),
             Operation::Renew => {
                 self.mount.admit(&request.operation).await?;
-                self.mount.clone().renew(lease(request)?).await
+                let (lease, data) = lease(request)?;
+                self.mount.clone().renew(lease, data).await
             }
             Operation::Revoke => {
                 let revoked = async {
                     self.mount.admit(&request.operation).await?;
-                    self.mount.clone().revoke(lease(request)?).await
+                    let (lease, data) = lease(request)?;
+                    self.mount.clone().revoke(lease, data).await
                 };
                 revoked.await.map_err(Error::for_lease)
             }
@@ -101,8 +104,9 @@ impl<M: Send + Sync + 'static> Table<M> {
     }
 }
 
-fn lease(request: Request) -> Result<Lease> {
-    request.lease.ok_or_else(|| Error::Invalid("the request carries no lease".into()))
+fn lease(request: Request) -> Result<(Lease, Object)> {
+    let lease = request.lease.ok_or_else(|| Error::Invalid("the request carries no lease".into()))?;
+    Ok((lease, request.data))
 }
 
 #[async_trait]

@@ -14,10 +14,6 @@ impl Pattern {
         self.0
     }
 
-    pub fn is_folder(&self) -> bool {
-        self.0.ends_with('/')
-    }
-
     /// The names in braces, in order.
     pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
         self.0.split('/').filter_map(parameter)
