@@ -1,2 +1,3 @@
 pub mod base;
+pub mod go_plugin;
 pub mod logical;
