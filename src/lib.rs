@@ -1,3 +1,5 @@
 pub mod base;
+pub mod framework;
 pub mod go_plugin;
 pub mod logical;
+pub mod schema;

@@ -1,0 +1,123 @@
+//! Vendor accounts as the engine uses them: a config of one generation, with its HTTP client.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{record, vendors};
+use crate::base::{Clock, Rng, Secret, Time};
+use crate::logical::{Error, Object, Result, Storage};
+use crate::providers::{self, Cx, Http, Network, Vendor};
+use crate::schema::Values;
+
+/// `config/<name>`, and `retired/<name>/<generation>` once it was superseded or deleted.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Config {
+    pub provider: String,
+    /// New whenever the vendor, the API URL or the account changes; credentials change in place. Random, so that
+    /// a name that is deleted and written again never meets its old keys.
+    pub generation: String,
+    /// The vendor's fields, credential included.
+    pub account: Object,
+    pub allowed_roles: Vec<String>,
+    #[serde(default)]
+    pub allow_http: bool,
+    #[serde(default)]
+    pub proxy_url: Option<String>,
+    #[serde(default)]
+    pub ca_cert: Option<String>,
+    pub created: Time,
+    pub updated: Time,
+}
+
+impl Config {
+    pub fn network(&self) -> Network {
+        Network { allow_http: self.allow_http, proxy_url: self.proxy_url.clone(), ca_cert: self.ca_cert.clone() }
+    }
+}
+
+/// A config ready for vendor calls.
+pub struct Account {
+    pub config: Config,
+    pub vendor: &'static dyn Vendor,
+    pub parsed: providers::Account,
+    http: Http,
+}
+
+impl Account {
+    /// Parses a config; fails where a field is not valid.
+    pub fn open(config: Config) -> Result<Self> {
+        let vendor = vendors::named(&config.provider)?;
+        let parsed = vendor.account(&Values::from(config.account.clone()))?;
+        let http = Http::new(&config.network())?;
+        http.check(&parsed.endpoint)?;
+        Ok(Self { config, vendor, parsed, http })
+    }
+
+    pub fn cx<'a>(&'a self, clock: &'a dyn Clock, rng: &'a dyn Rng) -> Cx<'a> {
+        Cx { account: &self.parsed, http: &self.http, clock, rng }
+    }
+}
+
+/// Opened accounts. An entry is used only while the stored record is the same to the letter, so nothing here
+/// can be stale; dropping an entry only costs a connection.
+#[derive(Default)]
+pub struct Accounts(Mutex<HashMap<String, (Secret, Arc<Account>)>>);
+
+pub fn config_key(name: &str) -> String {
+    format!("config/{name}")
+}
+
+pub fn retired_key(name: &str, generation: &str) -> String {
+    format!("retired/{name}/{generation}")
+}
+
+impl Accounts {
+    /// The account that mints now; none where the config does not exist.
+    pub async fn current(&self, storage: &dyn Storage, name: &str) -> Result<Option<Arc<Account>>> {
+        self.open(storage, config_key(name)).await
+    }
+
+    /// The account that a key was made with, retired or not.
+    pub async fn of_generation(&self, storage: &dyn Storage, name: &str, generation: &str) -> Result<Arc<Account>> {
+        if let Some(account) = self.current(storage, name).await?
+            && account.config.generation == generation
+        {
+            return Ok(account);
+        }
+        self.open(storage, retired_key(name, generation)).await?.ok_or_else(|| {
+            Error::Unavailable(format!(
+                "the account of config {name:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force` its lease or delete its row with force=true"
+            ))
+        })
+    }
+
+    /// Forgets what was opened from this storage key.
+    pub fn forget(&self, key: &str) {
+        self.map().remove(key);
+    }
+
+    pub fn forget_all(&self) {
+        self.map().clear();
+    }
+
+    async fn open(&self, storage: &dyn Storage, key: String) -> Result<Option<Arc<Account>>> {
+        let Some(text) = storage.get(&key).await? else {
+            self.forget(&key);
+            return Ok(None);
+        };
+        if let Some((opened_from, account)) = self.map().get(&key)
+            && *opened_from == text
+        {
+            return Ok(Some(account.clone()));
+        }
+        let account = Arc::new(Account::open(record::parse(&key, &text)?)?);
+        self.map().insert(key, (text, account.clone()));
+        Ok(Some(account))
+    }
+
+    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Secret, Arc<Account>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,273 @@
+//! `config/<name>`: vendor accounts. A writer is not trusted with the network: see `must_carry_credential`.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::accounts::{Account, Config, config_key, retired_key};
+use super::mount::AiMount;
+use super::{record, upstream, vendors};
+use crate::base::random_base32;
+use crate::form;
+use crate::framework::{Call, ListArgs, Path, page};
+use crate::logical::{Error, Object, Operation, Response, Result};
+use crate::providers::{About, Probe};
+use crate::schema::{Change, Field, Invalid, Kind, Name, Values};
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("config/", "List the configured vendor accounts.").on(
+            Operation::List,
+            "List the configured vendor accounts.",
+            list,
+        ),
+        Path::new("config/{name}/check", "Ask the vendor whether an account's credential works.")
+            .describe(
+                "Calls the vendor with the stored credential and says whose it is and which permission is missing.\nNothing is changed.",
+            )
+            .on(Operation::Read, "Check an account's credential.", check)
+            .on(Operation::Update, "Check an account's credential.", check),
+        Path::new("config/{name}", "Manage a vendor account.")
+            .describe(
+                "An account at an AI vendor and the admin credential that makes keys in it. Credentials are written and\nnever read back. A write asks the vendor whether the credential works and names the permission that is missing;\nverify=false skips that. A write that changes provider, api_url, proxy_url or ca_cert must carry the credential again.",
+            )
+            .fields(vendors::all_fields(account_fields))
+            .write("Write a vendor account.", exists, write)
+            .on(Operation::Patch, "Change some fields of a vendor account; null clears one.", write)
+            .on(Operation::Read, "Read a vendor account, without its credential.", read)
+            .on(Operation::Delete, "Delete a vendor account. Its keys live on until their leases end.", delete),
+    ]
+}
+
+form! {
+    /// Fields of every account.
+    pub struct ConfigArgs {
+        /// Name of the account in this mount.
+        name: Name,
+        /// The vendor; see providers/. Required when the account is made.
+        provider: Change<String>,
+        /// Roles that may use this account: names, or patterns with * at the start or end.
+        #[default("*")]
+        allowed_roles: Change<Vec<String>>,
+        /// Allow an api_url with http:// to a host other than loopback.
+        #[default("false")]
+        allow_http: Change<bool>,
+        /// HTTP proxy for this account's requests; proxies of the environment are ignored.
+        proxy_url: Change<String>,
+        /// PEM certificates to trust beside the public roots.
+        ca_cert: Change<String>,
+        /// Ask the vendor whether the credential works before it is stored.
+        #[default("true")]
+        verify: Option<bool>,
+    }
+}
+
+form! {
+    /// The name alone.
+    pub struct ConfigName {
+        /// Name of the account in this mount.
+        name: Name,
+    }
+}
+
+fn account_fields(about: &About) -> &Vec<Field> {
+    &about.account
+}
+
+async fn exists(mount: Arc<AiMount>, values: Values) -> Result<bool> {
+    let name = values.need("name")?;
+    Ok(mount.storage.get(&config_key(name)).await?.is_some())
+}
+
+async fn list(mount: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
+    Ok(Response::list(page(mount.storage.as_ref(), "config/", &arguments).await?, Object::new()))
+}
+
+async fn read(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Response> {
+    let key = config_key(&arguments.name.0);
+    let Some(config) = record::get::<Config>(mount.storage.as_ref(), &key).await? else {
+        return Ok(Response::default());
+    };
+    let about = vendors::named(&config.provider)?.about();
+    let shown: Vec<Field> = about.account.iter().filter(|field| field.kind != Kind::Secret).cloned().collect();
+    let mut data = Values::from(config.account.clone()).only(&shown).to_object();
+    for (name, value) in [
+        ("provider", json!(config.provider)),
+        ("generation", json!(config.generation)),
+        ("allowed_roles", json!(config.allowed_roles)),
+        ("allow_http", json!(config.allow_http)),
+        ("proxy_url", json!(config.proxy_url)),
+        ("ca_cert", json!(config.ca_cert)),
+        ("created", json!(config.created)),
+        ("updated", json!(config.updated)),
+    ] {
+        data.insert(name.into(), value);
+    }
+    Ok(Response::data(data))
+}
+
+async fn write(mount: Arc<AiMount>, arguments: ConfigArgs, call: Call) -> Result<Response> {
+    let name = arguments.name.0.clone();
+    let _lock = mount.config_locks.write(&name).await;
+    let key = config_key(&name);
+    let stored = record::get::<Config>(mount.storage.as_ref(), &key).await?;
+    if stored.is_none() && call.request.operation == Operation::Patch {
+        return Err(Error::NotFound(format!("config {name:?} does not exist")));
+    }
+    let verify = arguments.verify.unwrap_or(true);
+    let config = merged(&mount, stored.as_ref(), arguments, &call.values)?;
+    let account = Account::open(config)?;
+    let mut warnings = Vec::new();
+    if verify {
+        warnings = verified(&mount, &account).await?;
+    }
+    let config = &account.config;
+    if let Some(old) = stored.filter(|old| old.generation != config.generation) {
+        let retired = retired_key(&name, &old.generation);
+        record::put(mount.storage.as_ref(), retired, &old, true).await?;
+    }
+    record::put(mount.storage.as_ref(), key, config, true).await?;
+    Ok(Response::default().with_warnings(warnings))
+}
+
+async fn delete(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Response> {
+    let name = arguments.name.0;
+    let _lock = mount.config_locks.write(&name).await;
+    let key = config_key(&name);
+    if let Some(old) = record::get::<Config>(mount.storage.as_ref(), &key).await? {
+        // Its keys are still to be ended; the sweep drops it with the last of them.
+        record::put(mount.storage.as_ref(), retired_key(&name, &old.generation), &old, true).await?;
+        mount.storage.delete(&key).await?;
+        mount.accounts.forget(&key);
+    }
+    Ok(Response::default())
+}
+
+async fn check(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Response> {
+    let name = arguments.name.0;
+    let account = mount
+        .accounts
+        .current(mount.storage.as_ref(), &name)
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("config {name:?} does not exist")))?;
+    let probe = probe(&mount, &account).await?;
+    let mut data = Object::new();
+    data.insert("ok".into(), probe.missing.is_empty().into());
+    data.insert("provider".into(), account.config.provider.clone().into());
+    data.insert("identity".into(), probe.identity.into());
+    data.insert("missing".into(), probe.missing.into());
+    Ok(Response::data(data).with_warnings(probe.warnings))
+}
+
+/// The stored account with the change over it.
+fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: &Values) -> Result<Config> {
+    let provider = match (change.provider, stored) {
+        (Change::Set(provider), _) => provider,
+        (Change::Keep, Some(stored)) => stored.provider.clone(),
+        _ => return Err(Invalid::new("provider", "is required: see providers/ for the vendors").into()),
+    };
+    let vendor = vendors::named(&provider)?;
+    let fields = &vendor.about().account;
+    let sent = vendors::own_fields(vendor, fields, account_fields, values)?;
+    let before = stored.filter(|stored| stored.provider == provider);
+    let before_account = before.map(|stored| Values::from(stored.account.clone())).unwrap_or_default();
+    let account = before_account.merged(&sent);
+    account.check_required(fields)?;
+    let (secret, public): (Vec<Field>, Vec<Field>) =
+        fields.iter().cloned().partition(|field| field.kind == Kind::Secret);
+
+    let now = mount.clock.now();
+    let same_identity = before_account.only(&public) == account.only(&public);
+    let generation = match before {
+        Some(before) if same_identity => before.generation.clone(),
+        _ => random_base32(mount.rng.as_ref(), 10),
+    };
+    let config = Config {
+        provider,
+        generation,
+        account: account.to_object(),
+        allowed_roles: change
+            .allowed_roles
+            .apply(stored.map(|stored| stored.allowed_roles.clone()))
+            .unwrap_or_else(|| vec!["*".into()]),
+        allow_http: change.allow_http.apply(stored.map(|stored| stored.allow_http)).unwrap_or(false),
+        proxy_url: change.proxy_url.apply(stored.and_then(|stored| stored.proxy_url.clone())).filter(|t| !t.is_empty()),
+        ca_cert: change.ca_cert.apply(stored.and_then(|stored| stored.ca_cert.clone())).filter(|t| !t.is_empty()),
+        created: stored.map_or(now, |stored| stored.created),
+        updated: now,
+    };
+    if let Some(stored) = stored {
+        must_carry_credential(stored, &config, &secret, &sent)?;
+    }
+    Ok(config)
+}
+
+/// A write that would send the stored credential somewhere else must bring the credential: who cannot read it
+/// must not be able to have it sent to a host of their choice.
+fn must_carry_credential(stored: &Config, config: &Config, secret: &[Field], sent: &Values) -> Result<(), Invalid> {
+    let changed = [
+        ("provider", stored.provider != config.provider),
+        ("api_url", stored.account.get("api_url") != config.account.get("api_url")),
+        ("proxy_url", stored.proxy_url != config.proxy_url),
+        ("ca_cert", stored.ca_cert != config.ca_cert),
+        ("allow_http", !stored.allow_http && config.allow_http),
+    ];
+    let carried = |field: &Field| sent.get(&field.name).is_some() || !config.account.contains_key(field.name.as_ref());
+    match (changed.iter().find(|(_, changed)| *changed), secret.iter().find(|field| !carried(field))) {
+        (Some((what, _)), Some(field)) => Err(Invalid::new(
+            field.name.as_ref(),
+            format!("must be written again together with a changed {what}: the stored one is not sent elsewhere"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The vendor takes the credential and it can do all that is needed; returns what else there is to say.
+async fn verified(mount: &AiMount, account: &Account) -> Result<Vec<String>> {
+    const WAY_OUT: &str = "write with verify=false to store it unchecked";
+    let probe = probe(mount, account).await.map_err(|error| match error {
+        Error::Refused(text) => Error::Refused(format!("{text}; {WAY_OUT}")),
+        Error::Unavailable(text) => Error::Unavailable(format!("{text}; {WAY_OUT}")),
+        other => other,
+    })?;
+    if probe.missing.is_empty() {
+        return Ok(probe.warnings);
+    }
+    Err(Error::Refused(format!("the credential lacks: {}; {WAY_OUT}", probe.missing.join("; "))))
+}
+
+async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
+    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let title = account.vendor.about().title;
+    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(title, fault, None))
+}
+
+/// Whether a config lets a role use it.
+pub fn allows(config: &Config, role: &str) -> bool {
+    config.allowed_roles.iter().any(|pattern| glob(pattern, role))
+}
+
+/// `*` at the start, at the end, or both; Vault's own globs.
+fn glob(pattern: &str, text: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(""), _) => true,
+        (Some(_), Some(_)) => text.contains(&pattern[1..pattern.len() - 1]),
+        (Some(end), None) => text.ends_with(end),
+        (None, Some(start)) => text.starts_with(start),
+        (None, None) => pattern == text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_are_vaults() {
+        for (pattern, text, matches) in
+            [("*", "a", true), ("dev-*", "dev-a", true), ("*-ro", "a-ro", true), ("*x*", "axb", true), ("a", "ab", false), ("dev-*", "prod", false)]
+        {
+            assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `roles/<name>`: what a key may do and how long it lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::accounts::Account;
+use super::lease::naming;
+use super::mount::AiMount;
+use super::{config, record, vendors};
+use crate::form;
+use crate::framework::{Call, ListArgs, Path, page};
+use crate::logical::{Error, Object, Operation, Response, Result};
+use crate::providers::About;
+use crate::schema::{Change, Field, Invalid, Name, Values};
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("roles/", "List the roles.").on(Operation::List, "List the roles.", list),
+        Path::new("roles/{name}", "Manage a role.")
+            .describe(
+                "A role says what a key of an account may do and how long it lives; creds/<role> makes such keys.\nDeleting a role makes no more keys; leases that live are revoked as ever and cannot be renewed.",
+            )
+            .fields(vendors::all_fields(scope_fields))
+            .write("Write a role.", exists, write)
+            .on(Operation::Patch, "Change some fields of a role; null clears one.", write)
+            .on(Operation::Read, "Read a role.", read)
+            .on(Operation::Delete, "Delete a role.", delete),
+    ]
+}
+
+/// `roles/<name>` in storage.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Role {
+    pub config: String,
+    /// Seconds.
+    pub ttl: Option<u64>,
+    /// Seconds.
+    pub max_ttl: Option<u64>,
+    pub name_template: Option<String>,
+    /// The vendor's fields.
+    pub scope: Object,
+}
+
+impl Role {
+    pub fn ttl(&self) -> Option<Duration> {
+        self.ttl.map(Duration::from_secs)
+    }
+
+    pub fn max_ttl(&self) -> Option<Duration> {
+        self.max_ttl.map(Duration::from_secs)
+    }
+}
+
+form! {
+    /// Fields of every role.
+    pub struct RoleArgs {
+        /// Name of the role.
+        name: Name,
+        /// Name of the account (config/<name>) whose keys this role makes. Required when the role is made.
+        config: Change<Name>,
+        /// Life of a lease.
+        #[default("1h, or less where the mount or max_ttl say so")]
+        ttl: Change<Duration>,
+        /// Longest life of a lease, renewals included.
+        #[default("the mount's max_lease_ttl")]
+        max_ttl: Change<Duration>,
+        /// Middle part of a key's name at the vendor, with {{role}}, {{display_name}}, {{entity_name}} or {{entity_id}}.
+        #[default("{{role}}")]
+        name_template: Change<String>,
+    }
+}
+
+form! {
+    /// The name alone.
+    pub struct RoleName {
+        /// Name of the role.
+        name: Name,
+    }
+}
+
+fn scope_fields(about: &About) -> &Vec<Field> {
+    &about.scope
+}
+
+pub fn role_key(name: &str) -> String {
+    format!("roles/{name}")
+}
+
+async fn exists(mount: Arc<AiMount>, values: Values) -> Result<bool> {
+    let name = values.need("name")?;
+    Ok(mount.storage.get(&role_key(name)).await?.is_some())
+}
+
+async fn list(mount: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
+    Ok(Response::list(page(mount.storage.as_ref(), "roles/", &arguments).await?, Object::new()))
+}
+
+async fn read(mount: Arc<AiMount>, arguments: RoleName, _: Call) -> Result<Response> {
+    let Some(role) = record::get::<Role>(mount.storage.as_ref(), &role_key(&arguments.name.0)).await? else {
+        return Ok(Response::default());
+    };
+    let mut data = role.scope;
+    data.insert("config".into(), role.config.into());
+    data.insert("ttl".into(), json!(role.ttl.unwrap_or(0)));
+    data.insert("max_ttl".into(), json!(role.max_ttl.unwrap_or(0)));
+    data.insert("name_template".into(), json!(role.name_template.as_deref().unwrap_or(naming::DEFAULT_TEMPLATE)));
+    Ok(Response::data(data))
+}
+
+async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<Response> {
+    let name = arguments.name.0;
+    let _lock = mount.role_locks.write(&name).await;
+    let stored = record::get::<Role>(mount.storage.as_ref(), &role_key(&name)).await?;
+    if stored.is_none() && call.request.operation == Operation::Patch {
+        return Err(Error::NotFound(format!("role {name:?} does not exist")));
+    }
+    let config_name = match (arguments.config, &stored) {
+        (Change::Set(config), _) => config.0,
+        (Change::Keep, Some(stored)) => stored.config.clone(),
+        _ => return Err(Invalid::new("config", "is required: the name of an account written to config/<name>").into()),
+    };
+    let account = mount.accounts.current(mount.storage.as_ref(), &config_name).await?.ok_or_else(|| {
+        Invalid::new("config", format!("config {config_name:?} does not exist: write it first"))
+    })?;
+    if !config::allows(&account.config, &name) {
+        return Err(not_allowed(&config_name, &name));
+    }
+    let kept = |role: &Role| (role.ttl(), role.max_ttl(), role.name_template.clone());
+    let (ttl, max_ttl, name_template) = stored.as_ref().map(kept).unwrap_or_default();
+    let role = Role {
+        scope: scope(&account, stored.as_ref(), &call.values)?,
+        config: config_name,
+        ttl: positive(arguments.ttl.apply(ttl)),
+        max_ttl: positive(arguments.max_ttl.apply(max_ttl)),
+        name_template: arguments.name_template.apply(name_template).filter(|template| !template.is_empty()),
+    };
+    if let (Some(ttl), Some(max_ttl)) = (role.ttl, role.max_ttl)
+        && ttl > max_ttl
+    {
+        return Err(Invalid::new("ttl", format!("{ttl} s is more than max_ttl, {max_ttl} s")).into());
+    }
+    if let Some(template) = &role.name_template {
+        naming::check_template(template)?;
+    }
+    let warnings = mount_caps(&mount, &role).await;
+    record::put(mount.storage.as_ref(), role_key(&name), &role, false).await?;
+    Ok(Response::default().with_warnings(warnings))
+}
+
+async fn delete(mount: Arc<AiMount>, arguments: RoleName, _: Call) -> Result<Response> {
+    let _lock = mount.role_locks.write(&arguments.name.0).await;
+    mount.storage.delete(&role_key(&arguments.name.0)).await?;
+    Ok(Response::default())
+}
+
+/// The stored scope with the change over it, as the vendor takes it. Another vendor's fields are dropped.
+fn scope(account: &Account, stored: Option<&Role>, values: &Values) -> Result<Object> {
+    let fields = &account.vendor.about().scope;
+    let sent = vendors::own_fields(account.vendor, fields, scope_fields, values)?;
+    let before = stored.map(|role| Values::from(role.scope.clone()).only(fields)).unwrap_or_default();
+    let scope = before.merged(&sent);
+    scope.check_required(fields)?;
+    Ok(account.vendor.scope(&account.parsed, &scope)?.0.to_object())
+}
+
+/// Zero means "not set", as in Vault's own engines.
+fn positive(duration: Option<Duration>) -> Option<u64> {
+    duration.map(|duration| duration.as_secs()).filter(|seconds| *seconds > 0)
+}
+
+pub fn not_allowed(config: &str, role: &str) -> Error {
+    Error::Denied(format!("config {config:?} does not allow role {role:?}: see its allowed_roles"))
+}
+
+/// A role may ask for more than the mount gives; its leases are capped then.
+async fn mount_caps(mount: &AiMount, role: &Role) -> Vec<String> {
+    let Ok(limit) = mount.system.max_lease_ttl().await else { return Vec::new() };
+    let over = |field: &str, value: Option<Duration>| {
+        let value = value.filter(|value| *value > limit)?;
+        Some(format!(
+            "{field} of {} s is more than the mount's max_lease_ttl of {} s: leases are capped to that",
+            value.as_secs(),
+            limit.as_secs()
+        ))
+    };
+    over("ttl", role.ttl()).into_iter().chain(over("max_ttl", role.max_ttl())).collect()
+}

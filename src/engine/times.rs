@@ -1,0 +1,29 @@
+//! Every wait and limit of the engine that is a time, with its reason.
+
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Life of a lease whose role has no ttl: long enough for a job, short enough to be forgotten.
+pub const DEFAULT_TTL: Duration = HOUR;
+/// The vendor's own expiry comes so long after the lease's end: a revocation that is late must find the key, and
+/// clocks differ.
+pub const EXPIRY_GRACE: Duration = HOUR;
+/// From building a row to asking the vendor. Storage that stalls longer may be another leader's by now.
+pub const MINT_BUDGET: Duration = Duration::from_secs(10);
+/// All of a vendor's steps for one key. The host gives a request 90 s.
+pub const VENDOR_BUDGET: Duration = Duration::from_secs(30);
+/// Ages of an unresolved row at which the vendor's listing is looked at. A request may be in flight for
+/// `MINT_BUDGET` + `VENDOR_BUDGET`, and listings lag.
+pub const LOOKS: [Duration; 3] = [Duration::from_secs(120), Duration::from_secs(600), HOUR];
+/// A live key is ended so long after its deadline if its lease did not do it: a revocation by the host comes first.
+pub const LIVE_GRACE: Duration = HOUR;
+/// After a start the host has revocations of its own to catch up with.
+pub const SETTLE: Duration = Duration::from_secs(15 * 60);
+/// First and longest wait between attempts to end a key whose revocation failed.
+pub const RETRY: (Duration, Duration) = (MINUTE, HOUR);
+/// An unmount waits so long for running mints, and Cleanup so long for the remaining keys.
+pub const UNMOUNT_WAIT: Duration = Duration::from_secs(30);
+/// A tidy or a sweep's listing ends within so long; the host gives a request 90 s.
+pub const TIDY_BUDGET: Duration = MINUTE;
