@@ -56,6 +56,7 @@
 pub mod base;
 pub mod engine;
 pub mod framework;
+pub mod go_plugin;
 pub mod logical;
 pub mod providers;
 pub mod schema;

@@ -1,4 +1,4 @@
-//! The keys of one vendor: found by id, found by secret, listed, deleted. What differs between vendors is in `more`.
+//! What a vendor keeps: keys above all, found by id, found by secret, listed, deleted. What differs is in `more`.
 
 use std::collections::HashMap;
 
@@ -10,6 +10,7 @@ use crate::clock::{Moment, rfc3339};
 pub struct Record<D> {
     pub id: String,
     pub name: Option<String>,
+    /// Empty for what has none, such as a project.
     pub secret: String,
     pub created: i64,
     pub expires: Option<i64>,
@@ -27,8 +28,17 @@ pub struct Book<D> {
 }
 
 impl<D> Record<D> {
-    pub fn new(id: String, name: Option<String>, secret: String, at: Moment, more: D) -> Self {
-        Self { id, name, secret, created: at.ms, expires: None, last_used: None, deleted: None, more }
+    pub fn new(id: &str, name: &str, secret: &str, at: Moment, more: D) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: Some(name.to_owned()),
+            secret: secret.to_owned(),
+            created: at.ms,
+            expires: None,
+            last_used: None,
+            deleted: None,
+            more,
+        }
     }
 
     pub fn expired(&self, at: Moment) -> bool {
@@ -71,6 +81,12 @@ impl<D> Book<D> {
 
     pub fn delete(&mut self, id: &str, at: Moment) -> bool {
         self.get_mut(id).map(|record| record.deleted = Some(at.ms)).is_some()
+    }
+
+    pub fn delete_where(&mut self, at: Moment, doomed: impl Fn(&Record<D>) -> bool) {
+        for record in self.records.iter_mut().filter(|record| record.exists() && doomed(record)) {
+            record.deleted = Some(at.ms);
+        }
     }
 
     /// Whose secret this is at inference: a deleted key's too while its revocation lags. Expiry is left to the caller.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::book::{Book, Record, sha256_hex};
 use crate::clock::{Moment, rfc3339};
-use crate::fields::{self, Field, Kind, Problem, Unknown, Wrong};
+use crate::fields::{self, Field, Problem, Unknown, Wrong};
 use crate::inference;
 use crate::litellm_keys::{self as keys, VirtualKey};
 use crate::request::{Body, Call, Request};
@@ -23,7 +23,8 @@ const ROUTES: &[Route<LiteLlm>] = &[
     admin("POST", "/key/unblock", keys::unblock),
     admin("GET", "/key/info", keys::info),
     admin("GET", "/key/list", keys::list),
-    open("GET", "/health/liveliness", LiteLlm::alive),
+    open("GET", "/health/liveliness", |_, _| Ok(Answer::ok(json!("I'm alive!")))),
+    open("GET", "/health/readiness", |_, _| Ok(Answer::ok(json!({"status": "healthy", "db": "connected"})))),
     key("GET", "/models", LiteLlm::models),
     key("GET", "/v1/models", LiteLlm::models),
     key("POST", "/chat/completions", LiteLlm::complete),
@@ -38,10 +39,6 @@ pub struct LiteLlm {
 impl LiteLlm {
     pub fn seeded(master_key: &str) -> Self {
         Self { master_key: master_key.into(), keys: Book::default() }
-    }
-
-    fn alive(&mut self, _: &Call) -> Outcome {
-        Ok(Answer::ok(json!("I'm alive!")))
     }
 
     fn models(&mut self, call: &Call) -> Outcome {
@@ -186,9 +183,6 @@ pub fn refuse(place: &str, wrong: Wrong) -> Answer {
 pub fn detail(kind: &str, place: &Value, message: &str) -> Answer {
     Answer::new(422, json!({"detail": [{"type": kind, "loc": place, "msg": message}]}))
 }
-
-pub const NUMBER: Kind = Kind::Number;
-pub const COUNT: Kind = Kind::Whole(i64::MIN, i64::MAX);
 
 fn secret<'a>(call: &Call<'a>) -> Result<&'a str, Answer> {
     let missing = "Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.";

@@ -5,19 +5,21 @@ use serde_json::{Map, Value, json};
 use crate::book::{Record, random, sha256_hex};
 use crate::clock::{Moment, rfc3339};
 use crate::fields::{Field, ID, Kind, nullable, optional, required};
-use crate::litellm::{COUNT, LiteLlm, NUMBER, body, detail, refusal, refuse};
+use crate::litellm::{LiteLlm, body, detail, refusal, refuse};
 use crate::request::Call;
 use crate::router::{Answer, Outcome};
 
 const SECRET_MIN: usize = 16;
 const PAGE_SIZE: u64 = 10;
 const KEY_TYPES: &[&str] = &["llm_api", "management", "read_only", "default"];
+/// The proxy takes a negative limit without a word.
+const COUNT: Kind = Kind::Whole(i64::MIN, i64::MAX);
 const STATUSES: &[&str] = &["active", "expired", "revoked", "deleted"];
 
 /// What generate and update both take, and the value a field has when nobody set it.
 const SETTABLE: &[(Field, &str)] = &[
     (nullable("models", Kind::Texts), "[]"),
-    (nullable("max_budget", NUMBER), "null"),
+    (nullable("max_budget", Kind::Number), "null"),
     (nullable("budget_duration", ID), "null"),
     (nullable("rpm_limit", COUNT), "null"),
     (nullable("tpm_limit", COUNT), "null"),
@@ -60,6 +62,12 @@ pub fn generate(litellm: &mut LiteLlm, call: &Call) -> Outcome {
         let message = format!("{{'error': 'max_budget must be a non-negative finite number. Received: {budget:?}'}}");
         return Err(refusal(400, "internal_server_error", None, &message));
     }
+    if let Some(duration) = text("budget_duration").filter(|duration| expiry(duration, call.at).is_err()) {
+        let message = format!(
+            "{{'error': \"Invalid budget_duration '{duration}'. Use a format like '1h', '24h', '7d', or '30d'.\"}}"
+        );
+        return Err(refusal(400, "internal_server_error", None, &message));
+    }
     if let Some(alias) = text("key_alias") {
         alias_must_be_free(litellm, alias, None)?;
     }
@@ -70,12 +78,14 @@ pub fn generate(litellm: &mut LiteLlm, call: &Call) -> Outcome {
 
     let key_type = text("key_type").unwrap_or("default");
     let more = VirtualKey::new(&given, &secret, key_type, call.at);
-    let mut record = Record::new(sha256_hex(&secret), text("key_alias").map(str::to_owned), secret, call.at, more);
+    let mut record = Record::new(&sha256_hex(&secret), "", &secret, call.at, more);
+    record.name = text("key_alias").map(str::to_owned);
     record.expires = expires;
     let mut shown = show(&record);
     shown["key"] = json!(record.secret);
     shown["token_id"] = json!(record.id);
     shown["duration"] = Value::Null;
+    shown["tags"] = Value::Null;
     // A key the caller chose may exist already: the proxy answers as if it had made it and changes nothing.
     match litellm.keys.get(&record.id) {
         Some(existing) => shown["created_at"] = json!(rfc3339(existing.created)),
@@ -367,7 +377,7 @@ fn show(record: &Record<VirtualKey>) -> Value {
         "spend": more.spend, "expires": record.expires.map(rfc3339), "blocked": more.blocked.then_some(true),
         "created_at": rfc3339(record.created), "updated_at": rfc3339(more.updated),
         "last_active": record.last_used.map(rfc3339), "created_by": "default_user_id", "updated_by": "default_user_id",
-        "aliases": {}, "config": {}, "organization_id": null, "budget_id": null, "tags": null,
+        "aliases": {}, "config": {}, "organization_id": null, "budget_id": null,
     });
     if let Value::Object(rest) = rest {
         shown.extend(rest);

@@ -49,103 +49,91 @@ const ROUTES: &[Route<OpenAi>] = &[
 ];
 
 pub struct OpenAi {
-    pub projects: Vec<Project>,
-    pub accounts: Vec<Account>,
+    projects: Book<Project>,
+    pub accounts: Book<Account>,
     pub keys: Book<ProjectKey>,
     admin_keys: Book<()>,
 }
 
+#[derive(Default)]
 pub struct Project {
-    pub id: String,
-    name: String,
-    created: i64,
     archived: Option<i64>,
 }
 
 impl OpenAi {
     pub fn seeded(admin_secret: &str, at: Moment) -> Self {
-        let project =
-            |id: &str, name: &str| Project { id: id.into(), name: name.into(), created: at.ms, archived: None };
-        let account = |id: &str, project: &str, role| Account {
-            id: id.into(),
-            project: project.into(),
-            name: format!("seeded {id}"),
-            role,
-            created: at.ms,
+        let mut openai = Self {
+            projects: Book::default(),
+            accounts: Book::default(),
+            keys: Book::default(),
+            admin_keys: Book::default(),
         };
-        let mut admin_keys = Book::default();
-        admin_keys.seed(Record::new("key_sim_admin".into(), Some("seeded".into()), admin_secret.into(), at, ()));
-        let mut keys = Book::default();
-        let person = ProjectKey { project: "proj_sim2".into(), owner: Owner::Person, scopes: Vec::new() };
-        keys.seed(Record::new(
-            "key_sim_person".into(),
-            Some("a person's own key".into()),
-            random("sk-proj-"),
-            at,
-            person,
-        ));
-        Self {
-            projects: vec![project("proj_sim1", "Simulated one"), project("proj_sim2", "Simulated two")],
-            accounts: vec![
-                account("svc_sim1", "proj_sim1", "member"),
-                account("svc_sim_idle", "proj_sim1", "none"),
-                account("svc_sim2", "proj_sim2", "member"),
-            ],
-            keys,
-            admin_keys,
+        for (id, name) in [("proj_sim1", "Simulated one"), ("proj_sim2", "Simulated two")] {
+            openai.projects.seed(Record::new(id, name, "", at, Project::default()));
         }
+        for (id, project, role) in [
+            ("svc_sim1", "proj_sim1", "member"),
+            ("svc_sim_idle", "proj_sim1", "none"),
+            ("svc_sim2", "proj_sim2", "member"),
+        ] {
+            openai.accounts.seed(Record::new(id, "seeded", "", at, Account { project: project.into(), role }));
+        }
+        let person = ProjectKey { project: "proj_sim2".into(), owner: Owner::Person, scopes: Vec::new() };
+        openai.keys.seed(Record::new("key_sim_person", "a person's own key", &random("sk-proj-"), at, person));
+        openai.admin_keys.seed(Record::new("key_sim_admin", "seeded", admin_secret, at, ()));
+        openai
     }
 
     /// A project that exists, archived or not.
-    pub fn project(&self, call: &Call) -> Result<&Project, Answer> {
-        let id = call.param(0);
-        self.projects.iter().find(|project| project.id == id).ok_or_else(|| not_found("project", id))
+    pub fn project(&self, call: &Call) -> Result<&Record<Project>, Answer> {
+        self.projects.get(call.param(0)).ok_or_else(|| not_found("project", call.param(0)))
+    }
+
+    pub fn active_project(&self, call: &Call) -> Result<&Record<Project>, Answer> {
+        let project = self.project(call)?;
+        match project.more.archived {
+            None => Ok(project),
+            Some(_) => {
+                Err(error(400, "The project is archived: archived projects have no service accounts.", None, None))
+            }
+        }
     }
 
     fn list_projects(&mut self, call: &Call) -> Outcome {
-        let query = call.checked_query(&[LIMIT, INCLUDE_ARCHIVED]).map_err(refuse)?;
+        let query = call.checked_query(&[INCLUDE_ARCHIVED]).map_err(refuse)?;
         let archived_too = query.get("include_archived") == Some(&Value::Bool(true));
-        let shown = self.projects.iter().filter(|project| archived_too || project.archived.is_none());
-        page(call, shown.map(|project| (project.id.clone(), project.show())).collect(), |_| None)
+        page(call, &self.projects, false, |record| archived_too || record.more.archived.is_none(), show_project)
     }
 
     fn create_project(&mut self, call: &Call) -> Outcome {
         let body = body(call, &[required("name", NAME)])?;
-        let project = Project { id: random("proj_"), name: text(&body, "name"), created: call.at.ms, archived: None };
-        let shown = project.show();
-        self.projects.push(project);
-        Ok(Answer::ok(shown))
+        let project = Record::new(&random("proj_"), &text(&body, "name"), "", call.at, Project::default());
+        Ok(Answer::ok(show_project(self.projects.add(project))))
     }
 
     fn get_project(&mut self, call: &Call) -> Outcome {
-        self.project(call).map(|project| Answer::ok(project.show()))
+        self.project(call).map(|project| Answer::ok(show_project(project)))
     }
 
     /// An archived project has no service accounts, and so no keys of theirs either.
     fn archive_project(&mut self, call: &Call) -> Outcome {
         let id = self.project(call)?.id.clone();
-        self.accounts.retain(|account| account.project != id);
-        keys::delete_where(&mut self.keys, call.at, |key| key.project == id);
-        let project =
-            self.projects.iter_mut().find(|project| project.id == id).ok_or_else(|| not_found("project", &id))?;
-        project.archived.get_or_insert(call.at.ms);
-        Ok(Answer::ok(project.show()))
+        self.accounts.delete_where(call.at, |record| record.more.project == id);
+        self.keys.delete_where(call.at, |record| record.more.project == id);
+        let project = self.projects.get_mut(&id).ok_or_else(|| not_found("project", &id))?;
+        project.more.archived.get_or_insert(call.at.ms);
+        Ok(Answer::ok(show_project(project)))
     }
 
     fn list_admin_keys(&mut self, call: &Call) -> Outcome {
-        let query = call.checked_query(&[LIMIT, ORDER]).map_err(refuse)?;
-        let mut shown: Vec<_> =
-            self.admin_keys.listed(call.at).map(|record| (record.id.clone(), show_admin_key(record))).collect();
-        if query.get("order").and_then(Value::as_str) == Some("desc") {
-            shown.reverse();
-        }
-        page(call, shown, |_| None)
+        let query = call.checked_query(&[ORDER]).map_err(refuse)?;
+        let descending = query.get(ORDER.name).and_then(Value::as_str) == Some("desc");
+        page(call, &self.admin_keys, descending, |_| true, show_admin_key)
     }
 
     fn create_admin_key(&mut self, call: &Call) -> Outcome {
         let body = body(call, &[required("name", NAME), EXPIRES_IN])?;
-        let secret = random("sk-admin-");
-        let mut record = Record::new(random("key_"), Some(text(&body, "name")), secret, call.at, ());
+        let mut record = Record::new(&random("key_"), &text(&body, "name"), &random("sk-admin-"), call.at, ());
         record.expires = expiry(&body, call.at);
         let record = self.admin_keys.add(record);
         let mut shown = show_admin_key(record);
@@ -234,8 +222,10 @@ impl Vendor for OpenAi {
     }
 
     fn snapshot(&self, at: Moment) -> Value {
-        let accounts: Vec<_> = self.accounts.iter().map(Account::show).collect();
-        json!({"keys": self.keys.snapshot(at), "admin_keys": self.admin_keys.snapshot(at), "service_accounts": accounts})
+        json!({
+            "keys": self.keys.snapshot(at), "admin_keys": self.admin_keys.snapshot(at),
+            "service_accounts": self.accounts.snapshot(at),
+        })
     }
 
     fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool {
@@ -243,44 +233,36 @@ impl Vendor for OpenAi {
     }
 }
 
-impl Project {
-    pub fn must_be_active(&self) -> Result<(), Answer> {
-        match self.archived {
-            None => Ok(()),
-            Some(_) => {
-                Err(error(400, "The project is archived: archived projects have no service accounts.", None, None))
-            }
-        }
-    }
-
-    fn show(&self) -> Value {
-        json!({
-            "id": self.id, "object": "organization.project", "name": self.name, "created_at": unix(self.created),
-            "archived_at": self.archived.map(unix), "status": if self.archived.is_some() { "archived" } else { "active" },
-        })
-    }
-}
-
-/// A cursor page in the vendor's envelope. `gone` finds where a cursor stood whose object has been deleted since.
-pub fn page(call: &Call, items: Vec<(String, Value)>, gone: impl Fn(&str) -> Option<usize>) -> Outcome {
+/// A page in the vendor's envelope. A cursor stays good when its object has been deleted since.
+pub fn page<D>(
+    call: &Call,
+    book: &Book<D>,
+    descending: bool,
+    wanted: impl Fn(&Record<D>) -> bool,
+    show: impl Fn(&Record<D>) -> Value,
+) -> Outcome {
     let query = call.checked_query(&[LIMIT]).map_err(refuse)?;
-    let asked = query.get("limit").and_then(Value::as_u64).unwrap_or(20);
+    let asked = query.get(LIMIT.name).and_then(Value::as_u64).unwrap_or(20);
     let limit = call.at.page_size(usize::try_from(asked).unwrap_or(usize::MAX));
-    let start = match call.query("after") {
-        None => 0,
-        Some(after) => match items.iter().position(|(id, _)| id == after) {
-            Some(place) => place + 1,
-            None => gone(after).ok_or_else(|| error(400, "Invalid cursor.", Some("after"), Some("invalid_value")))?,
-        },
-    };
-    let rest = items.get(start..).unwrap_or_default();
-    let shown = &rest[..limit.min(rest.len())];
+    let mut items: Vec<_> = book.listed(call.at).filter(|record| wanted(record)).collect();
+    if descending {
+        items.reverse();
+    }
+    if let Some(after) = call.query("after") {
+        let unknown = || error(400, "Invalid cursor.", Some("after"), Some("invalid_value"));
+        let cursor = Some(book.place(after).ok_or_else(unknown)?);
+        items.retain(|record| match descending {
+            true => book.place(&record.id) < cursor,
+            false => book.place(&record.id) > cursor,
+        });
+    }
+    let shown = &items[..limit.min(items.len())];
     Ok(Answer::ok(json!({
         "object": "list",
-        "data": shown.iter().map(|(_, item)| item).collect::<Vec<_>>(),
-        "first_id": shown.first().map(|(id, _)| id),
-        "last_id": shown.last().map(|(id, _)| id),
-        "has_more": rest.len() > shown.len(),
+        "data": shown.iter().map(|record| show(record)).collect::<Vec<_>>(),
+        "first_id": shown.first().map(|record| &record.id),
+        "last_id": shown.last().map(|record| &record.id),
+        "has_more": items.len() > shown.len(),
     })))
 }
 
@@ -384,6 +366,14 @@ fn missing_scope(scope: &str) -> Answer {
 
 fn envelope(status: u16, message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Answer {
     Answer::new(status, json!({"error": {"message": message, "type": kind, "param": param, "code": code}}))
+}
+
+fn show_project(record: &Record<Project>) -> Value {
+    let archived = record.more.archived;
+    json!({
+        "id": record.id, "object": "organization.project", "name": record.name, "created_at": unix(record.created),
+        "archived_at": archived.map(unix), "status": if archived.is_some() { "archived" } else { "active" },
+    })
 }
 
 fn show_admin_key(record: &Record<()>) -> Value {

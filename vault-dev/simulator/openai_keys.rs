@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::book::{Book, Record, random};
+use crate::book::{Record, random};
 use crate::clock::{Moment, unix};
 use crate::fields::{Field, Kind, NAME, nullable, optional, required};
 use crate::openai::{
@@ -17,13 +17,9 @@ const EXPIRES_IN_OR_NULL: Field = nullable(EXPIRES_IN.name, EXPIRES_IN.kind);
 const SCOPES: Field = optional("scopes", Kind::Texts);
 const ACCESS: Field = optional("owner_project_access", Kind::OneOf(&["active", "inactive", "any"]));
 
-#[derive(Clone)]
 pub struct Account {
-    pub id: String,
     pub project: String,
-    pub name: String,
     pub role: &'static str,
-    pub created: i64,
 }
 
 pub struct ProjectKey {
@@ -39,18 +35,13 @@ pub enum Owner {
 }
 
 pub fn list_accounts(openai: &mut OpenAi, call: &Call) -> Outcome {
-    let project = openai.project(call)?;
-    project.must_be_active()?;
-    let listed = openai.accounts.iter().filter(|account| account.project == project.id);
-    let listed = listed.filter(|account| !call.at.hidden_from_lists(account.created));
-    page(call, listed.map(|account| (account.id.clone(), account.show())).collect(), |_| None)
+    let project = &openai.active_project(call)?.id;
+    page(call, &openai.accounts, false, |record| record.more.project == *project, show_account)
 }
 
 /// The call of old: by default it also makes a key, which no scope can narrow.
 pub fn create_account(openai: &mut OpenAi, call: &Call) -> Outcome {
-    let project = openai.project(call)?;
-    project.must_be_active()?;
-    let project = project.id.clone();
+    let project = openai.active_project(call)?.id.clone();
     let name = required("name", NAME);
     let known: &[Field] =
         if since_november(call) { &[name, ACCOUNT_ONLY, EXPIRES_IN_OR_NULL] } else { &[name, ACCOUNT_ONLY] };
@@ -62,34 +53,37 @@ pub fn create_account(openai: &mut OpenAi, call: &Call) -> Outcome {
         return Err(error(400, message, Some(EXPIRES_IN.name), Some("invalid_value")));
     }
     let role = if account_only { "none" } else { "member" };
-    let account = Account { id: random("svc_acct_"), project, name: text(&body, "name"), role, created: call.at.ms };
-    let mut shown = account.show();
+    let account = Account { project, role };
+    let account = openai.accounts.add(Record::new(&random("svc_acct_"), &text(&body, "name"), "", call.at, account));
+    let mut shown = show_account(account);
     shown["api_key"] = match account_only {
         true => Value::Null,
-        false => add_key(openai, call, &account, "Secret Key".to_owned(), Vec::new(), expires),
+        false => {
+            let mut key = key_of(account, "Secret Key", call.at);
+            key.expires = expires;
+            show_new_key(call, openai.keys.add(key))
+        }
     };
-    openai.accounts.push(account);
     Ok(Answer::ok(shown))
 }
 
 pub fn get_account(openai: &mut OpenAi, call: &Call) -> Outcome {
-    account(openai, call).map(|account| Answer::ok(account.show()))
+    account(openai, call).map(|account| Answer::ok(show_account(account)))
 }
 
 pub fn update_account(openai: &mut OpenAi, call: &Call) -> Outcome {
     account(openai, call)?;
     let body = body(call, &[optional("name", NAME), optional("role", Kind::OneOf(&["member", "owner"]))])?;
-    let account = openai.accounts.iter_mut().find(|account| account.id == call.param(1));
-    let account = account.ok_or_else(|| not_found("service account", call.param(1)))?;
+    let account = openai.accounts.get_mut(call.param(1)).ok_or_else(|| not_found("service account", call.param(1)))?;
     if body.contains_key("name") {
-        account.name = text(&body, "name");
+        account.name = Some(text(&body, "name"));
     }
     match body.get("role").and_then(Value::as_str) {
-        Some("owner") => account.role = "owner",
-        Some(_) => account.role = "member",
+        Some("owner") => account.more.role = "owner",
+        Some(_) => account.more.role = "member",
         None => {}
     }
-    Ok(Answer::ok(account.show()))
+    Ok(Answer::ok(show_account(account)))
 }
 
 pub fn delete_account(openai: &mut OpenAi, call: &Call) -> Outcome {
@@ -99,31 +93,25 @@ pub fn delete_account(openai: &mut OpenAi, call: &Call) -> Outcome {
 }
 
 pub fn create_account_key(openai: &mut OpenAi, call: &Call) -> Outcome {
-    let account = account(openai, call)?.clone();
+    let account = account(openai, call)?;
     let name = optional("name", NAME);
     let known: &[Field] = if since_november(call) { &[name, SCOPES, EXPIRES_IN_OR_NULL] } else { &[name, SCOPES] };
     let body = body(call, known)?;
-    let name = if body.contains_key("name") { text(&body, "name") } else { "Secret Key".to_owned() };
-    let expires = expiry(&body, call.at);
-    Ok(Answer::ok(add_key(openai, call, &account, name, texts(body.get("scopes")), expires)))
+    let name = body.get("name").and_then(Value::as_str).unwrap_or("Secret Key");
+    let mut key = key_of(account, name, call.at);
+    key.expires = expiry(&body, call.at);
+    key.more.scopes = texts(body.get(SCOPES.name));
+    Ok(Answer::ok(show_new_key(call, openai.keys.add(key))))
 }
 
 pub fn list_keys(openai: &mut OpenAi, call: &Call) -> Outcome {
-    let project = openai.project(call)?.id.clone();
+    let project = &openai.project(call)?.id;
     let query = call.checked_query(&[ACCESS]).map_err(refuse)?;
-    let access = query.get(ACCESS.name).and_then(Value::as_str);
     // Left out, the vendor's "membership-based visibility" hides some enabled keys: here those of owners without a role.
-    let visible = |record: &Record<ProjectKey>| match access {
-        Some("any") => true,
-        wanted => owner_access(openai, record) == wanted.unwrap_or("active"),
-    };
-    let listed = openai.keys.listed(call.at).filter(|record| record.more.project == project && visible(record));
-    let ids: Vec<_> = listed.map(|record| (record.id.clone(), show_key(openai, call, record))).collect();
-    let places: Vec<_> = ids.iter().filter_map(|(id, _)| openai.keys.place(id)).collect();
-    page(call, ids, |after| {
-        let gone = openai.keys.place(after)?;
-        Some(places.iter().filter(|&&place| place < gone).count())
-    })
+    let access = query.get(ACCESS.name).and_then(Value::as_str).unwrap_or("active");
+    let visible = |record: &Record<ProjectKey>| access == "any" || access == owner_access(openai, record);
+    let wanted = |record: &Record<ProjectKey>| record.more.project == *project && visible(record);
+    page(call, &openai.keys, false, wanted, |record| show_key(openai, call, record))
 }
 
 pub fn get_key(openai: &mut OpenAi, call: &Call) -> Outcome {
@@ -161,34 +149,15 @@ pub fn delete_key(openai: &mut OpenAi, call: &Call) -> Outcome {
 
 /// The account's keys go with it.
 pub fn remove_account(openai: &mut OpenAi, id: &str, at: Moment) -> bool {
-    let before = openai.accounts.len();
-    openai.accounts.retain(|account| account.id != id);
-    delete_where(&mut openai.keys, at, |key| key.owner == Owner::Account(id.to_owned()));
-    openai.accounts.len() < before
+    let owner = Owner::Account(id.to_owned());
+    openai.keys.delete_where(at, |record| record.more.owner == owner);
+    openai.accounts.delete(id, at)
 }
 
-pub fn delete_where(keys: &mut Book<ProjectKey>, at: Moment, doomed: impl Fn(&ProjectKey) -> bool) {
-    let ids: Vec<_> = keys.existing().filter(|record| doomed(&record.more)).map(|record| record.id.clone()).collect();
-    for id in ids {
-        keys.delete(&id, at);
-    }
-}
-
-impl Account {
-    pub fn show(&self) -> Value {
-        json!({
-            "object": "organization.project.service_account", "id": self.id, "name": self.name,
-            "role": self.role, "created_at": unix(self.created),
-        })
-    }
-}
-
-fn account<'a>(openai: &'a OpenAi, call: &Call) -> Result<&'a Account, Answer> {
-    let project = openai.project(call)?;
-    project.must_be_active()?;
-    let id = call.param(1);
-    let found = openai.accounts.iter().find(|account| account.id == id && account.project == project.id);
-    found.ok_or_else(|| not_found("service account", id))
+fn account<'a>(openai: &'a OpenAi, call: &Call) -> Result<&'a Record<Account>, Answer> {
+    let project = openai.active_project(call)?;
+    let found = openai.accounts.get(call.param(1)).filter(|record| record.more.project == project.id);
+    found.ok_or_else(|| not_found("service account", call.param(1)))
 }
 
 fn project_key<'a>(openai: &'a OpenAi, call: &Call) -> Result<&'a Record<ProjectKey>, Answer> {
@@ -197,19 +166,21 @@ fn project_key<'a>(openai: &'a OpenAi, call: &Call) -> Result<&'a Record<Project
     found.ok_or_else(|| not_found("API key", call.param(1)))
 }
 
-fn add_key(
-    openai: &mut OpenAi,
-    call: &Call,
-    account: &Account,
-    name: String,
-    scopes: Vec<String>,
-    expires: Option<i64>,
-) -> Value {
+fn key_of(account: &Record<Account>, name: &str, at: Moment) -> Record<ProjectKey> {
     let owner = Owner::Account(account.id.clone());
-    let key = ProjectKey { project: account.project.clone(), owner, scopes };
-    let mut record = Record::new(random("key_"), Some(name), random("sk-svcacct-"), call.at, key);
-    record.expires = expires;
-    let record = openai.keys.add(record);
+    let key = ProjectKey { project: account.more.project.clone(), owner, scopes: Vec::new() };
+    Record::new(&random("key_"), name, &random("sk-svcacct-"), at, key)
+}
+
+fn show_account(record: &Record<Account>) -> Value {
+    json!({
+        "object": "organization.project.service_account", "id": record.id, "name": record.name,
+        "role": record.more.role, "created_at": unix(record.created),
+    })
+}
+
+/// The only answer that has the secret in it.
+fn show_new_key(call: &Call, record: &Record<ProjectKey>) -> Value {
     let shown = json!({
         "object": "organization.project.service_account.api_key", "id": record.id, "name": record.name,
         "created_at": unix(record.created), "value": record.secret,
@@ -220,13 +191,11 @@ fn add_key(
 fn show_key(openai: &OpenAi, call: &Call, record: &Record<ProjectKey>) -> Value {
     let owner = match &record.more.owner {
         Owner::Account(id) => {
-            let account = openai.accounts.iter().find(|account| account.id == *id);
-            json!({
-                "type": "service_account",
-                "service_account": account.map(|account| json!({
-                    "id": account.id, "name": account.name, "created_at": unix(account.created), "role": account.role,
-                })),
-            })
+            let account = openai.accounts.get(id).map(|account| {
+                let (name, role) = (&account.name, account.more.role);
+                json!({"id": id, "name": name, "created_at": unix(account.created), "role": role})
+            });
+            json!({"type": "service_account", "service_account": account})
         }
         Owner::Person => json!({
             "type": "user",
@@ -254,13 +223,11 @@ fn with_expiry(mut shown: Value, call: &Call, record: &Record<ProjectKey>) -> Va
 }
 
 fn owner_access(openai: &OpenAi, record: &Record<ProjectKey>) -> &'static str {
-    match &record.more.owner {
-        Owner::Person => "active",
-        Owner::Account(id) => match openai.accounts.iter().find(|account| account.id == *id) {
-            Some(account) if account.role != "none" => "active",
-            _ => "inactive",
-        },
-    }
+    let has_role = match &record.more.owner {
+        Owner::Person => true,
+        Owner::Account(id) => openai.accounts.get(id).is_some_and(|account| account.more.role != "none"),
+    };
+    if has_role { "active" } else { "inactive" }
 }
 
 fn texts(list: Option<&Value>) -> Vec<String> {

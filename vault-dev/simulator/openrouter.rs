@@ -77,7 +77,7 @@ impl OpenRouter {
         let is_management_key = secret(call)? == self.management_key;
         let mut shown = if is_management_key {
             let limits = KeyLimits::new(&Map::new(), DEFAULT_WORKSPACE);
-            show(&Record::new(String::new(), None, self.management_key.clone(), call.at, limits))
+            show(&Record::new("", "", &self.management_key, call.at, limits))
         } else {
             show(self.caller(call)?)
         };
@@ -131,8 +131,8 @@ impl OpenRouter {
         if self.keys.get(&hash).is_some() {
             return Err(error(400, "external.api_key: this key exists already"));
         }
-        let name = body.get("name").and_then(Value::as_str).map(str::to_owned);
-        let mut record = Record::new(hash, name, secret, call.at, KeyLimits::new(&body, &workspace));
+        let name = body.get("name").and_then(Value::as_str).unwrap_or_default();
+        let mut record = Record::new(&hash, name, &secret, call.at, KeyLimits::new(&body, &workspace));
         record.expires = expires;
         let record = self.keys.add(record);
         Ok(Answer::new(201, json!({"key": record.secret, "data": show(record)})))
@@ -238,8 +238,10 @@ impl Vendor for OpenRouter {
 
     fn respond(&mut self, request: &Request, path: &str, at: Moment) -> Answer {
         let segments = router::segments(path);
-        let Found::Route(route, params) = router::find(ROUTES, &request.method, &segments) else {
-            return not_found("Route");
+        let (route, params) = match router::find(ROUTES, &request.method, &segments) {
+            Found::Route(route, params) => (route, params),
+            Found::WrongMethod => return error(405, "Method Not Allowed"),
+            Found::Nothing => return not_found("Route"),
         };
         let call = Call { request, params, at };
         let outcome = match secret(&call) {
