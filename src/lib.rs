@@ -3,3 +3,4 @@ pub mod framework;
 pub mod go_plugin;
 pub mod logical;
 pub mod schema;
+pub mod vault;
