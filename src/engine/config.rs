@@ -264,9 +264,14 @@ mod tests {
 
     #[test]
     fn globs_are_vaults() {
-        for (pattern, text, matches) in
-            [("*", "a", true), ("dev-*", "dev-a", true), ("*-ro", "a-ro", true), ("*x*", "axb", true), ("a", "ab", false), ("dev-*", "prod", false)]
-        {
+        for (pattern, text, matches) in [
+            ("*", "a", true),
+            ("dev-*", "dev-a", true),
+            ("*-ro", "a-ro", true),
+            ("*x*", "axb", true),
+            ("a", "ab", false),
+            ("dev-*", "prod", false),
+        ] {
             assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
         }
     }

@@ -56,7 +56,11 @@ mod tests {
 
     #[test]
     fn a_broken_record_does_not_quote_itself() {
-        let Error::Internal { cause, .. } = parse::<bool>("config/a", &Secret::from(r#"{"v":1,"k":"sk-1"}"#)).expect_err("broken") else { panic!() };
+        let Error::Internal { cause, .. } =
+            parse::<bool>("config/a", &Secret::from(r#"{"v":1,"k":"sk-1"}"#)).expect_err("broken")
+        else {
+            panic!()
+        };
         assert!(!cause.contains("sk-1"), "{cause}");
     }
 }

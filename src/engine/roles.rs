@@ -122,9 +122,11 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
         (Change::Keep, Some(stored)) => stored.config.clone(),
         _ => return Err(Invalid::new("config", "is required: the name of an account written to config/<name>").into()),
     };
-    let account = mount.accounts.current(mount.storage.as_ref(), &config_name).await?.ok_or_else(|| {
-        Invalid::new("config", format!("config {config_name:?} does not exist: write it first"))
-    })?;
+    let account = mount
+        .accounts
+        .current(mount.storage.as_ref(), &config_name)
+        .await?
+        .ok_or_else(|| Invalid::new("config", format!("config {config_name:?} does not exist: write it first")))?;
     if !config::allows(&account.config, &name) {
         return Err(not_allowed(&config_name, &name));
     }

@@ -1,0 +1,112 @@
+//! `keys/`: the inventory, read out of the ledger. Never a secret.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::super::lease::at_vendor::{end, end_by_name, list as list_vendor};
+use super::super::lease::creds::rfc3339;
+use super::super::lease::ledger::Row;
+use super::super::mount::AiMount;
+use super::super::times::VENDOR_BUDGET;
+use crate::form;
+use crate::framework::{Call, ListArgs, Path};
+use crate::logical::{Error, Object, Operation, Response, Result};
+use crate::providers::KeyName;
+use crate::schema::Name;
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("keys/", "List the keys that this mount has made and that are not confirmed gone.").on(
+            Operation::List,
+            "List the keys.",
+            list,
+        ),
+        Path::new("keys/{id}", "Look at one key, or end it now.")
+            .describe(
+                "state is minting (the vendor is being asked, or its answer was lost), live, or revoking (its revocation\nfailed and is tried again). DELETE deletes the key at the vendor now; its lease stays in Vault until it ends.\nforce=true drops the row only, for a vendor account that is gone for good.",
+            )
+            .on(Operation::Read, "Look at a key.", read)
+            .on(Operation::Delete, "Delete a key at the vendor now.", delete),
+    ]
+}
+
+form! {
+    /// The id alone.
+    pub struct KeyId {
+        /// Id of the key in this mount: the last part of its name at the vendor.
+        id: Name,
+    }
+}
+
+form! {
+    /// How to end a key.
+    pub struct DeleteArgs {
+        /// Id of the key in this mount: the last part of its name at the vendor.
+        id: Name,
+        /// Drop the row without asking the vendor. The key may live on there.
+        #[default("false")]
+        force: bool,
+    }
+}
+
+async fn list(mount: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
+    Ok(Response::list(mount.ledger.ids(&arguments).await?, Object::new()))
+}
+
+async fn read(mount: Arc<AiMount>, arguments: KeyId, _: Call) -> Result<Response> {
+    Ok(mount.ledger.get(&arguments.id.0).await?.map(|row| Response::data(shown(&row))).unwrap_or_default())
+}
+
+async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<Response> {
+    let id = arguments.id.0;
+    let _lock = mount.ledger.locks.write(&id).await;
+    let row = mount.ledger.get(&id).await?.ok_or_else(|| Error::NotFound(format!("no key {id:?}")))?;
+    if mount.running.contains(&id) {
+        return Err(Error::Conflict("this key is being made right now: try again".into()));
+    }
+    if arguments.force {
+        mount.ledger.delete(&id).await?;
+        let warning = format!("only the row was dropped: the key named {:?} may live on at the vendor", row.name);
+        return Ok(Response::default().with_warnings([warning]));
+    }
+    let account = mount.accounts.of_generation(mount.storage.as_ref(), &row.config, &row.generation).await?;
+    let mut warnings = Vec::new();
+    match row.key.clone() {
+        Some(key) => {
+            end(&mount, &account, &key.into()).await?;
+            warnings.push("the key's lease stays in Vault until it is revoked or ends".to_owned());
+        }
+        None => {
+            let listing = list_vendor(&mount, &account, VENDOR_BUDGET).await?;
+            if end_by_name(&mount, &account, &KeyName(row.name.clone()), &listing).await? == 0 {
+                warnings.push(format!("the vendor lists no key named {:?}", row.name));
+            }
+        }
+    }
+    mount.ledger.delete(&id).await?;
+    Ok(Response::default().with_warnings(warnings))
+}
+
+fn shown(row: &Row) -> Object {
+    let mut data = Object::new();
+    for (name, value) in [
+        ("id", json!(row.id)),
+        ("kind", json!(row.kind)),
+        ("state", json!(row.state)),
+        ("role", json!(row.role)),
+        ("config", json!(row.config)),
+        ("generation", json!(row.generation)),
+        ("key_id", json!(row.key.as_ref().map(|key| &key.id))),
+        ("key_name", json!(row.name)),
+        ("created", json!(rfc3339(row.created))),
+        ("deadline", json!(rfc3339(row.deadline))),
+        ("vendor_expiry", json!(row.vendor_expiry.map(rfc3339))),
+        ("entity_id", json!(row.entity)),
+        ("display_name", json!(row.caller)),
+        ("accessor", json!(row.accessor)),
+    ] {
+        data.insert(name.into(), value);
+    }
+    data
+}

@@ -1,0 +1,113 @@
+//! `providers/`: what each vendor can and cannot do, from its own declaration.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::mount::AiMount;
+use crate::form;
+use crate::framework::{Call, ListArgs, Path};
+use crate::logical::{Error, Object, Operation, Response, Result};
+use crate::providers::{self, About, End, Expiry, Find, Source};
+use crate::schema::{Field, Name, format_duration};
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("providers/", "List the AI vendors.").on(Operation::List, "List the AI vendors.", list),
+        Path::new("providers/{name}", "What a vendor can do.")
+            .describe("Says how a vendor's keys are made, ended and found, what limits a key can have, which fields its configs and\nroles take, and what is not proven about it.")
+            .on(Operation::Read, "Read what a vendor can do.", read),
+    ]
+}
+
+form! {
+    /// The name alone.
+    pub struct ProviderName {
+        /// Name of the vendor, as in config's provider.
+        name: Name,
+    }
+}
+
+async fn list(_: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
+    let after = arguments.after.unwrap_or_default();
+    let limit = arguments.limit.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
+    let mut names: Vec<String> = providers::ALL.iter().map(|vendor| vendor.about().name.to_owned()).collect();
+    names.sort();
+    Ok(Response::list(names.into_iter().filter(|name| *name > after).take(limit).collect(), Object::new()))
+}
+
+async fn read(_: Arc<AiMount>, arguments: ProviderName, _: Call) -> Result<Response> {
+    let name = arguments.name.0;
+    let vendor =
+        providers::by_name(&name).ok_or_else(|| Error::NotFound(format!("no provider {name:?}: see providers/")))?;
+    Ok(Response::data(shown(vendor.about())))
+}
+
+fn shown(about: &About) -> Object {
+    let can = &about.can;
+    let mut data = Object::new();
+    for (name, value) in [
+        ("name", json!(about.name)),
+        ("title", json!(about.title)),
+        ("create", json!(source(can.source))),
+        ("revoke", json!(end(can.end))),
+        ("revocable", json!(can.end != End::Expires)),
+        ("revocation_speed", json!(about.revocation)),
+        ("unknown_outcome", json!(find(can.find))),
+        ("vendor_expiry", expiry(can.expiry)),
+        ("limits", json!(can.limits)),
+        ("config_fields", fields(&about.account)),
+        ("role_fields", fields(&about.scope)),
+        ("unproven", json!(about.unproven)),
+    ] {
+        data.insert(name.into(), value);
+    }
+    data
+}
+
+fn source(source: Source) -> String {
+    match source {
+        Source::Create => "a key is created by the vendor's API".into(),
+        Source::Token => "a token is exchanged or signed".into(),
+        Source::Slots(slots) => format!("one of {slots} fixed slots is regenerated"),
+        Source::Activate => "an existing key is switched on".into(),
+    }
+}
+
+const fn end(end: End) -> &'static str {
+    match end {
+        End::Delete => "deleted by its id",
+        End::BySecret => "revoked by its own value",
+        End::Deactivate => "switched off",
+        End::Expires => "not possible: it ends by its expiry",
+    }
+}
+
+fn find(find: Find) -> String {
+    match find {
+        Find::ByName { lag } if lag.is_zero() => "settled by listing the vendor's keys".into(),
+        Find::ByName { lag } => {
+            format!("settled by listing the vendor's keys, which may lag by {}", format_duration(lag))
+        }
+        Find::ByOurId => "settled by the id or value that we chose".into(),
+        Find::Never => "cannot be settled before the vendor's expiry".into(),
+    }
+}
+
+fn expiry(expiry: Expiry) -> Value {
+    let kind = match expiry {
+        Expiry::Never => "none",
+        Expiry::Fixed(_) => "fixed when the key is made",
+        Expiry::Movable(_) => "moves with renewals",
+    };
+    let limits = expiry.limits();
+    json!({
+        "kind": kind,
+        "shortest": limits.map(|limits| limits.shortest.as_secs()),
+        "longest": limits.map(|limits| limits.longest.as_secs()),
+    })
+}
+
+fn fields(fields: &[Field]) -> Value {
+    fields.iter().map(|field| (field.name.to_string(), Value::from(field.help.as_ref()))).collect::<Object>().into()
+}

@@ -1,0 +1,57 @@
+use std::time::Duration;
+
+use super::super::accounts::Account;
+use super::super::mount::AiMount;
+use super::super::times::VENDOR_BUDGET;
+use super::super::upstream;
+use crate::logical::{Error, Result};
+use crate::providers::{Cursor, Fault, Found, Gone, KeyName, Ref};
+
+/// Most pages of one listing: 100 keys each at the vendors that page.
+const PAGE_LIMIT: usize = 1000;
+
+/// Ends one key at the vendor. Repeatable.
+pub async fn end(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone> {
+    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, None)).await;
+    let ended = ended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")));
+    ended.map_err(|fault| upstream::error(account.vendor.about().title, fault, None))
+}
+
+/// Ends whatever carries exactly this name; returns how many that were.
+pub async fn end_by_name(mount: &AiMount, account: &Account, name: &KeyName, listing: &[Found]) -> Result<usize> {
+    let mut ended = 0;
+    for found in listing.iter().filter(|found| found.name == name.0) {
+        end(mount, account, &found.key).await?;
+        ended += 1;
+    }
+    Ok(ended)
+}
+
+/// Everything at the vendor that carries this mount's tag.
+pub async fn list(mount: &AiMount, account: &Account, limit: Duration) -> Result<Vec<Found>> {
+    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let prefix = format!("{}-", mount.tag);
+    let pages = async {
+        let mut all = Vec::new();
+        let mut from: Option<Cursor> = None;
+        for _ in 0..PAGE_LIMIT {
+            let page = account.vendor.list(&cx, &prefix, from.clone()).await?;
+            // A vendor that filters by substring, or not at all, must not bring in another mount's.
+            all.extend(page.found.into_iter().filter(|found| found.name.starts_with(&prefix)));
+            if page.next.is_none() || page.next == from {
+                return Ok(all);
+            }
+            from = page.next;
+        }
+        Err(Fault::unknown(format!("a listing of more than {PAGE_LIMIT} pages")))
+    };
+    let listed = tokio::time::timeout(limit, pages).await;
+    let listed = listed.unwrap_or_else(|_| Err(Fault::unknown("the listing took too long")));
+    listed.map_err(|fault| upstream::error(account.vendor.about().title, fault, None))
+}
+
+/// Whether a failure is the account's for now, so that its other keys need not be tried at once.
+pub const fn is_outage(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_) | Error::Busy(_) | Error::Refused(_))
+}

@@ -1,0 +1,255 @@
+//! `creds/<role>`: a new key as a lease. The order of steps is what makes that no key is lost; see src/lib.rs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::accounts::Account;
+use super::super::mount::AiMount;
+use super::super::roles::{Role, not_allowed, role_key};
+use super::super::step::step;
+use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE, MINT_BUDGET, VENDOR_BUDGET};
+use super::super::{config, record, upstream};
+use super::internal::Internal;
+use super::ledger::{Row, RowKind, State};
+use super::{at_vendor, naming};
+use crate::base::Time;
+use crate::form;
+use crate::framework::{Call, Cap, Path, capped};
+use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
+use crate::providers::{End, Expiry, Fault, Issued, KeyName, Order, Purpose, Scope};
+use crate::schema::{Invalid, Name, Values};
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("creds/{role}", "Create an API key for a role.")
+            .describe(
+                "Creates an API key at the role's vendor, with the role's scope, as a lease: renewing the lease extends the key,\nrevoking it deletes the key at the vendor. A POST can ask for a shorter ttl.",
+            )
+            .on(Operation::Read, "Create an API key.", creds)
+            .on(Operation::Update, "Create an API key with a ttl of its own.", creds),
+    ]
+}
+
+form! {
+    /// A request for a key.
+    pub struct CredsArgs {
+        /// Name of the role.
+        role: Name,
+        /// Life of this lease, in place of the role's ttl.
+        ttl: Option<Duration>,
+    }
+}
+
+async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<Response> {
+    // Before role, cache or limit is looked at: a standby's may be old.
+    mount.must_write().await?;
+    let role_name = arguments.role.0;
+    let role = record::get::<Role>(mount.storage.as_ref(), &role_key(&role_name))
+        .await?
+        .ok_or_else(|| Error::Invalid(format!("role {role_name:?} does not exist")))?;
+    // Held until the row is stored: whoever retires this generation sees the row.
+    let config_lock = mount.config_locks.read(&role.config).await;
+    let account = mount
+        .accounts
+        .current(mount.storage.as_ref(), &role.config)
+        .await?
+        .ok_or_else(|| Error::Invalid(format!("config {:?} of role {role_name:?} does not exist", role.config)))?;
+    if !config::allows(&account.config, &role_name) {
+        return Err(not_allowed(&role.config, &role_name));
+    }
+    // The account may have changed since the role was written.
+    let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
+    let life = Life::of(&mount, &account, &role, arguments.ttl).await?;
+    let mut row = new_row(&mount, &account, &role_name, &role, &life, &call.request).await?;
+    let built = mount.clock.monotonic();
+    let running = mount.running.start(&row.id)?;
+    step("mint.before-row").await;
+    if let Err(error) = mount.ledger.put(&row).await {
+        // The write may have gone through all the same.
+        let _ = mount.ledger.delete(&row.id).await;
+        return Err(error);
+    }
+    drop(config_lock);
+    step("mint.after-row").await;
+    if mount.clock.monotonic().saturating_sub(built) > MINT_BUDGET {
+        mount.ledger.delete(&row.id).await?;
+        return Err(Error::Unavailable("storage is too slow: no key was made, try again".into()));
+    }
+    let issued = issue(&mount, &account, &row, &scope, life.until).await?;
+    step("mint.after-vendor").await;
+    let key = issued.key.clone();
+    row.state = State::Live;
+    row.key = Some(key.clone().into());
+    row.vendor_expiry = issued.expires.or(row.vendor_expiry);
+    let stored = if mount.running.draining() {
+        Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
+    } else {
+        mount.ledger.put(&row).await
+    };
+    if let Err(error) = stored {
+        undo(&mount, &account, &row).await;
+        return Err(error);
+    }
+    step("mint.after-live").await;
+    drop(running);
+    answer(&mount, &account, &row, issued, life)
+}
+
+/// How long a lease, and the key itself, will live.
+struct Life {
+    ttl: Duration,
+    max_ttl: Duration,
+    end: Time,
+    /// The vendor's own expiry to ask for.
+    until: Option<Time>,
+    warnings: Vec<String>,
+}
+
+impl Life {
+    async fn of(mount: &AiMount, account: &Account, role: &Role, asked: Option<Duration>) -> Result<Self> {
+        if asked.is_some_and(|ttl| ttl.is_zero()) {
+            return Err(Invalid::new("ttl", "must be at least 1s").into());
+        }
+        let expiry = account.vendor.about().can.expiry;
+        let mount_max = mount.system.max_lease_ttl().await?;
+        let mut caps = vec![Cap { limit: mount_max, of: "the mount's max_lease_ttl" }];
+        caps.extend(role.max_ttl().map(|limit| Cap { limit, of: "the role's max_ttl" }));
+        caps.extend(expiry.limits().map(|limits| Cap { limit: limits.longest, of: "the vendor's longest expiry" }));
+        let wanted = asked.or(role.ttl());
+        let (ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
+        if wanted.is_none() {
+            // Nobody asked for the default, so nobody misses what was cut.
+            warnings.clear();
+        }
+        // A movable expiry limits each renewal, a fixed one the whole life.
+        let whole_life = !matches!(expiry, Expiry::Movable(_));
+        let of_max = caps.iter().filter(|cap| whole_life || cap.of != "the vendor's longest expiry");
+        let max_ttl = of_max.map(|cap| cap.limit).min().unwrap_or(mount_max);
+        let now = mount.clock.now();
+        let until = match expiry {
+            Expiry::Never => None,
+            Expiry::Fixed(limits) => Some(vendor_end(now, max_ttl, limits)),
+            Expiry::Movable(limits) => Some(vendor_end(now, ttl, limits)),
+        };
+        Ok(Self { ttl, max_ttl, end: now + ttl, until, warnings })
+    }
+}
+
+/// When the vendor should end a key whose lease ends in `life`: a grace later, as far as the vendor goes.
+pub fn vendor_end(now: Time, life: Duration, limits: crate::providers::Limits) -> Time {
+    now + (life + EXPIRY_GRACE).clamp(limits.shortest, limits.longest)
+}
+
+async fn new_row(
+    mount: &AiMount,
+    account: &Account,
+    role_name: &str,
+    role: &Role,
+    life: &Life,
+    request: &Request,
+) -> Result<Row> {
+    let template = role.name_template.as_deref().unwrap_or(naming::DEFAULT_TEMPLATE);
+    let entity = if template.contains("entity_name") {
+        mount.system.entity(&request.entity_id).await?.unwrap_or_default()
+    } else {
+        Default::default()
+    };
+    let values = BTreeMap::from([
+        ("role", role_name),
+        ("display_name", request.display_name.as_str()),
+        ("entity_name", entity.name.as_str()),
+        ("entity_id", request.entity_id.as_str()),
+    ]);
+    let id = naming::new_id(mount.rng.as_ref());
+    let middle = naming::fill(template, &values);
+    Ok(Row {
+        name: naming::name(&mount.tag, &middle, &id, account.vendor.about().name_limit).0,
+        id,
+        kind: RowKind::Lease,
+        state: State::Minting,
+        config: role.config.clone(),
+        generation: account.config.generation.clone(),
+        role: role_name.to_owned(),
+        entity: request.entity_id.clone(),
+        caller: request.display_name.clone(),
+        accessor: request.accessor.clone(),
+        key: None,
+        created: mount.clock.now(),
+        deadline: life.end,
+        vendor_expiry: life.until,
+    })
+}
+
+/// Asks the vendor. Where it certainly made nothing the row goes at once; else it stays for the sweep.
+async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, until: Option<Time>) -> Result<Issued> {
+    let name = KeyName(row.name.clone());
+    let order = Order { purpose: Purpose::Lease, name: &name, scope, until };
+    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let issued = tokio::time::timeout(VENDOR_BUDGET, account.vendor.issue(&cx, &order)).await;
+    let fault = match issued {
+        Ok(Ok(issued)) => return Ok(issued),
+        Ok(Err(fault)) => fault,
+        Err(_) => Fault::unknown("no answer in time"),
+    };
+    if fault.kind.made_nothing()
+        && let Err(error) = mount.ledger.delete(&row.id).await
+    {
+        tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
+    }
+    let after = "what it may have made is found and deleted; asking again is safe";
+    Err(upstream::error(account.vendor.about().title, fault, Some(after)))
+}
+
+/// Deletes a key that will not be handed out. What fails stays for the sweep.
+async fn undo(mount: &AiMount, account: &Account, row: &Row) {
+    let Some(key) = row.key.clone() else { return };
+    let undone = match at_vendor::end(mount, account, &key.into()).await {
+        Ok(_) => mount.ledger.delete(&row.id).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = undone {
+        tracing::warn!(mount = mount.tag, id = row.id, %error, "a key that was not handed out stays for the sweep");
+    }
+}
+
+fn answer(mount: &AiMount, account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
+    let about = account.vendor.about();
+    let revocable = about.can.end != End::Expires;
+    let mut data = Object::new();
+    for (name, value) in [
+        ("api_key", json!(issued.secret.expose())),
+        ("key_id", json!(issued.key.id)),
+        ("key_name", json!(row.name)),
+        ("provider", json!(about.name)),
+        ("base_url", json!(account.parsed.client_url)),
+        ("expires_at", json!(rfc3339(life.end))),
+        ("revocable", json!(revocable)),
+    ] {
+        data.insert(name.into(), value);
+    }
+    if !issued.headers.is_empty() {
+        data.insert("headers".into(), json!(issued.headers));
+    }
+    let mut max_ttl = life.max_ttl;
+    // A vendor that granted less than was asked for bounds the lease.
+    if let (Expiry::Fixed(_), Some(expires)) = (about.can.expiry, issued.expires) {
+        max_ttl = max_ttl.min((expires - mount.clock.now()).to_std().unwrap_or_default());
+    }
+    let lease = Lease {
+        ttl: life.ttl.min(max_ttl),
+        max_ttl,
+        renewable: revocable,
+        internal: Internal::of(row, issued.key.into()).object()?,
+        ..Lease::default()
+    };
+    let response = Response { lease: Some(lease), ..Response::data(data) };
+    Ok(response.with_warnings(life.warnings).with_warnings(issued.warnings))
+}
+
+/// Whole seconds, as the host writes its own times.
+pub fn rfc3339(time: Time) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}

@@ -1,0 +1,42 @@
+use serde::{Deserialize, Serialize};
+
+use super::super::record;
+use super::ledger::{KeyRecord, Row};
+use crate::base::Secret;
+use crate::logical::{Error, Object, Result};
+
+/// What a lease carries for renew and revoke, which must work after role, config and row are gone. Never the key.
+#[derive(Serialize, Deserialize)]
+pub struct Internal {
+    /// Always `api_key`: Vault's own engines tell their leases apart by this name.
+    pub secret_type: String,
+    pub id: String,
+    pub name: String,
+    pub role: String,
+    pub config: String,
+    pub generation: String,
+    pub key: KeyRecord,
+}
+
+impl Internal {
+    pub fn of(row: &Row, key: KeyRecord) -> Self {
+        Self {
+            secret_type: "api_key".into(),
+            id: row.id.clone(),
+            name: row.name.clone(),
+            role: row.role.clone(),
+            config: row.config.clone(),
+            generation: row.generation.clone(),
+            key,
+        }
+    }
+
+    pub fn read(object: &Object) -> Result<Self> {
+        let text = serde_json::to_string(object).map_err(Error::internal)?;
+        record::parse("internal_data of a lease", &Secret::from(text))
+    }
+
+    pub fn object(&self) -> Result<Object> {
+        serde_json::from_str(record::text(self)?.expose()).map_err(Error::internal)
+    }
+}

@@ -1,0 +1,233 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::record;
+use super::naming;
+use crate::base::{Clock, Time};
+use crate::framework::{ListArgs, Locks};
+use crate::logical::{Object, Result, Storage};
+use crate::providers::Ref;
+
+/// One key, from before it is created until the vendor has confirmed it gone: `ledger/<2 of id>/<id>`. No secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    #[serde(skip)]
+    pub id: String,
+    pub kind: RowKind,
+    pub state: State,
+    pub config: String,
+    pub generation: String,
+    pub role: String,
+    /// Entity of the caller; empty where there is none.
+    pub entity: String,
+    /// The caller's display name.
+    pub caller: String,
+    /// Accessor of the caller's token.
+    pub accessor: String,
+    /// The key's name at the vendor: unique, chosen by us.
+    pub name: String,
+    /// Where the key is at the vendor; none while it is being made.
+    pub key: Option<KeyRecord>,
+    pub created: Time,
+    /// When the lease ends.
+    pub deadline: Time,
+    /// When the vendor itself ends the key.
+    pub vendor_expiry: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowKind {
+    Lease,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The vendor is being asked for it, or was when the process ended.
+    Minting,
+    /// The caller has it, or may have it.
+    Live,
+    /// Its revocation failed and is tried again.
+    Revoking,
+}
+
+/// A vendor's reference to a key, as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Object::is_empty")]
+    pub extra: Object,
+}
+
+impl From<Ref> for KeyRecord {
+    fn from(key: Ref) -> Self {
+        Self { id: key.id, extra: key.extra }
+    }
+}
+
+impl From<KeyRecord> for Ref {
+    fn from(key: KeyRecord) -> Self {
+        Self { id: key.id, extra: key.extra }
+    }
+}
+
+/// The account that a key was made with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId {
+    pub config: String,
+    pub generation: String,
+}
+
+/// What the index holds of a row: enough to know when it is due.
+#[derive(Clone, Debug)]
+pub struct Held {
+    pub state: State,
+    pub account: Arc<AccountId>,
+    pub deadline: Time,
+    /// When this instance first saw it in this state, on the monotonic clock.
+    pub seen: Duration,
+    /// How often the vendor was looked at, or its end was tried, without settling it.
+    pub tries: u32,
+}
+
+/// The rows of a mount, with an index of them in memory on the node that writes.
+pub struct Ledger {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    /// One lock per row: whoever acts on a row reads it again under its lock.
+    pub locks: Locks,
+    index: Mutex<Index>,
+}
+
+#[derive(Default)]
+struct Index {
+    rows: BTreeMap<String, Held>,
+    /// Each account once, shared by its rows.
+    accounts: BTreeSet<Arc<AccountId>>,
+}
+
+const FOLDER: &str = "ledger/";
+/// Characters of the id that name a row's folder.
+const SHARD: usize = 2;
+
+impl Row {
+    pub fn account(&self) -> AccountId {
+        AccountId { config: self.config.clone(), generation: self.generation.clone() }
+    }
+}
+
+impl Ledger {
+    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
+        Self { storage, clock, locks: Locks::default(), index: Mutex::default() }
+    }
+
+    pub async fn get(&self, id: &str) -> Result<Option<Row>> {
+        let row = record::get::<Row>(self.storage.as_ref(), &key(id)).await?;
+        if row.is_none() {
+            self.index().rows.remove(id);
+        }
+        Ok(row.map(|row| Row { id: id.to_owned(), ..row }))
+    }
+
+    pub async fn put(&self, row: &Row) -> Result<()> {
+        record::put(self.storage.as_ref(), key(&row.id), row, false).await?;
+        self.note(row);
+        Ok(())
+    }
+
+    pub async fn delete(&self, id: &str) -> Result<()> {
+        self.storage.delete(&key(id)).await?;
+        self.index().rows.remove(id);
+        Ok(())
+    }
+
+    /// Ids in order, as a list asks for them; read from storage, so a standby can answer.
+    pub async fn ids(&self, arguments: &ListArgs) -> Result<Vec<String>> {
+        let after = arguments.after.as_deref().unwrap_or("");
+        let limit = arguments.limit.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
+        let mut ids = Vec::new();
+        for shard in self.storage.list(FOLDER).await? {
+            if ids.len() >= limit {
+                break;
+            }
+            // Every id of an earlier shard comes before `after`.
+            if after.get(..SHARD).is_some_and(|first| shard.as_str() < first) {
+                continue;
+            }
+            let wanted = if limit == usize::MAX { 0 } else { limit - ids.len() };
+            ids.extend(self.storage.list_page(&format!("{FOLDER}{shard}"), after, wanted).await?);
+        }
+        Ok(ids)
+    }
+
+    /// Reads every row into the index. Rows that come and go meanwhile are noted by whoever does it.
+    pub async fn load(&self) -> Result<()> {
+        for id in self.ids(&ListArgs { after: None, limit: None }).await? {
+            let known = self.index().rows.contains_key(&id);
+            if !known && let Some(row) = self.get(&id).await? {
+                self.note(&row);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the index holds, in the order of ids.
+    pub fn held(&self) -> Vec<(String, Held)> {
+        self.index().rows.iter().map(|(id, held)| (id.clone(), held.clone())).collect()
+    }
+
+    /// One more try did not settle the row.
+    pub fn tried(&self, id: &str) -> u32 {
+        self.index().rows.get_mut(id).map_or(0, |held| {
+            held.tries += 1;
+            held.tries
+        })
+    }
+
+    /// Whether a row was made with this account; true for certain only once everything is loaded.
+    pub fn uses(&self, account: &AccountId) -> bool {
+        let mut index = self.index();
+        let used = index.rows.values().any(|held| *held.account == *account);
+        if !used {
+            index.accounts.remove(account);
+        }
+        used
+    }
+
+    /// Forgets the index, because storage may not be this mount's any more.
+    pub fn forget(&self) {
+        *self.index() = Index::default();
+    }
+
+    fn note(&self, row: &Row) {
+        let mut index = self.index();
+        let account = row.account();
+        let account = match index.accounts.get(&account) {
+            Some(known) => known.clone(),
+            None => Arc::new(account),
+        };
+        index.accounts.insert(account.clone());
+        let before = index.rows.get(&row.id).filter(|held| held.state == row.state);
+        let held = Held {
+            state: row.state,
+            account,
+            deadline: row.deadline,
+            seen: before.map_or_else(|| self.clock.monotonic(), |held| held.seen),
+            tries: before.map_or(0, |held| held.tries),
+        };
+        index.rows.insert(row.id.clone(), held);
+    }
+
+    fn index(&self) -> std::sync::MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An id that is none of ours has a key that holds no row.
+fn key(id: &str) -> String {
+    if naming::is_id(id) { format!("{FOLDER}{}/{id}", &id[..SHARD]) } else { format!("{FOLDER}-/-") }
+}

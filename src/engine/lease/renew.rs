@@ -1,0 +1,69 @@
+use std::time::Duration;
+
+use super::super::mount::AiMount;
+use super::super::roles::{Role, role_key};
+use super::super::step::step;
+use super::super::times::{DEFAULT_TTL, VENDOR_BUDGET};
+use super::super::{record, upstream};
+use super::creds::{rfc3339, vendor_end};
+use super::internal::Internal;
+use super::ledger::State;
+use crate::logical::{Error, Lease, Object, Response, Result};
+use crate::providers::{Expiry, Fault};
+
+/// Extends a lease: the row first, then the vendor's expiry where it moves. The answer replaces the stored lease
+/// whole. The host takes the caller's increment before our ttl, so only `max_ttl` can shorten what it grants.
+pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Response> {
+    mount.must_write().await?;
+    let internal = Internal::read(&lease.internal)?;
+    let issued = lease.issue_time.ok_or_else(|| Error::Invalid("the lease has no issue time".into()))?;
+    let role = record::get::<Role>(mount.storage.as_ref(), &role_key(&internal.role)).await?.ok_or_else(|| {
+        Error::Invalid(format!("role {:?} does not exist any more: the lease ends at its ttl", internal.role))
+    })?;
+    let account = mount.accounts.of_generation(mount.storage.as_ref(), &internal.config, &internal.generation).await?;
+    let _lock = mount.ledger.locks.write(&internal.id).await;
+    let mut row = mount
+        .ledger
+        .get(&internal.id)
+        .await?
+        .filter(|row| row.state == State::Live)
+        .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read the role again".into()))?;
+
+    let now = mount.clock.now();
+    let expiry = account.vendor.about().can.expiry;
+    let mount_max = mount.system.max_lease_ttl().await?;
+    let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
+    if let (Expiry::Fixed(_), Some(expires)) = (expiry, row.vendor_expiry) {
+        max_ttl = max_ttl.min((expires - issued).to_std().unwrap_or_default());
+    }
+    let left = (issued + max_ttl - now).to_std().unwrap_or_default();
+    if left.is_zero() {
+        return Err(Error::Invalid("the lease is past its max_ttl: read the role again".into()));
+    }
+    let wanted = if lease.increment.is_zero() { role.ttl().unwrap_or(DEFAULT_TTL) } else { lease.increment };
+    let mut ttl = wanted.min(left);
+    if let Expiry::Movable(limits) = expiry {
+        ttl = ttl.min(limits.longest);
+    }
+    row.deadline = now + ttl;
+    mount.ledger.put(&row).await?;
+    step("renew.after-row").await;
+    if let (Expiry::Movable(limits), Some(key)) = (expiry, row.key.clone()) {
+        let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+        let until = vendor_end(now, ttl, limits);
+        let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key.into(), until)).await;
+        let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")));
+        let granted = extended.map_err(|fault| upstream::error(account.vendor.about().title, fault, None))?;
+        step("renew.after-vendor").await;
+        if granted < row.deadline {
+            max_ttl = (granted - issued).to_std().unwrap_or_default();
+            ttl = (granted - now).to_std().unwrap_or(Duration::ZERO);
+        }
+        row.vendor_expiry = Some(granted);
+        // The vendor's expiry is for the inventory only: a row that says an older one harms nothing.
+        let _ = mount.ledger.put(&row).await;
+    }
+    data.insert("expires_at".into(), rfc3339(now + ttl).into());
+    let lease = Lease { ttl, max_ttl, renewable: true, ..lease };
+    Ok(Response { lease: Some(lease), ..Response::data(data) })
+}

@@ -1,0 +1,192 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+
+use super::accounts::Accounts;
+use super::lease::sweep::{self, Sweeper};
+use super::lease::{self, Ledger, Running, naming};
+use super::record;
+use crate::base::{Clock, Rng};
+use crate::framework::{Locks, Mount};
+use crate::logical::{Error, Lease, Object, Operation, Response, Result, Setup, Storage, System};
+
+/// The state of one mount in this process.
+pub struct AiMount {
+    uuid: String,
+    /// First part of the name of every key that this mount makes.
+    pub tag: String,
+    pub storage: Arc<dyn Storage>,
+    pub system: Arc<dyn System>,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+    pub accounts: Accounts,
+    /// A mint reads, whoever changes or drops an account writes.
+    pub config_locks: Locks,
+    pub role_locks: Locks,
+    pub ledger: Ledger,
+    pub running: Running,
+    /// Tainted was seen: the mount is being disabled or moved, and storage may be another's by now.
+    suspect: AtomicBool,
+    writer: OnceCell<bool>,
+    sweeper: Mutex<Option<Sweeper>>,
+    started: Duration,
+}
+
+/// `meta` in storage: whose storage this is. Missing after a move across namespaces, of which the host tells nobody.
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    mount_uuid: String,
+}
+
+const META: &str = "meta";
+
+impl AiMount {
+    pub fn new(setup: Setup, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+        Self {
+            tag: naming::tag(&setup.uuid),
+            uuid: setup.uuid,
+            ledger: Ledger::new(setup.storage.clone(), clock.clone()),
+            storage: setup.storage,
+            system: setup.system,
+            accounts: Accounts::default(),
+            config_locks: Locks::default(),
+            role_locks: Locks::default(),
+            running: Running::default(),
+            suspect: AtomicBool::new(false),
+            writer: OnceCell::new(),
+            sweeper: Mutex::default(),
+            started: clock.monotonic(),
+            clock,
+            rng,
+        }
+    }
+
+    pub fn uuid(&self) -> &str {
+        &self.uuid
+    }
+
+    /// How long this instance has been there.
+    pub fn uptime(&self) -> Duration {
+        self.clock.monotonic().saturating_sub(self.started)
+    }
+
+    /// Whether this node writes the mount's storage. Fixed for an instance: a promotion makes a new one.
+    pub async fn is_writer(&self) -> Result<bool> {
+        let asked = || async {
+            let state = self.system.replication_state().await?;
+            Ok(state.writes(self.system.local_mount().await?))
+        };
+        self.writer.get_or_try_init(asked).await.copied()
+    }
+
+    /// Fails with `ReadOnly` on a node that does not write; the host then forwards the request.
+    pub async fn must_write(&self) -> Result<()> {
+        if self.is_writer().await? { Ok(()) } else { Err(Error::ReadOnly) }
+    }
+
+    /// Whether storage is still this mount's.
+    pub async fn storage_is_ours(&self) -> Result<bool> {
+        let meta = record::get::<Meta>(self.storage.as_ref(), META).await?;
+        Ok(meta.is_some_and(|meta| meta.mount_uuid == self.uuid))
+    }
+
+    fn sweeper(&self) -> std::sync::MutexGuard<'_, Option<Sweeper>> {
+        self.sweeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_sweeper(&self) {
+        if let Some(sweeper) = &*self.sweeper() {
+            sweeper.wake();
+        }
+    }
+
+    /// After Tainted was seen nothing works until it is gone and storage is still ours; but leases are revoked.
+    async fn admit_suspect(&self, operation: &Operation) -> Result<()> {
+        let tainted = self.system.tainted().await?;
+        if !self.storage_is_ours().await? {
+            return Err(Error::Unavailable(
+                "this mount's storage was moved: run `plugin reload -mounts=<path>` with the mount's new path".into(),
+            ));
+        }
+        if !tainted {
+            self.suspect.store(false, Ordering::SeqCst);
+            self.running.set_draining(false);
+            self.wake_sweeper();
+            return Ok(());
+        }
+        match operation {
+            Operation::Revoke => Ok(()),
+            _ => Err(Error::Unavailable("this mount is being disabled or moved".into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Mount for AiMount {
+    fn label(&self) -> &str {
+        &self.tag
+    }
+
+    async fn admit(&self, operation: &Operation) -> Result<()> {
+        if self.suspect.load(Ordering::SeqCst) {
+            self.admit_suspect(operation).await?;
+        }
+        match operation {
+            Operation::Create | Operation::Update | Operation::Patch | Operation::Delete => self.must_write().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn initialize(self: Arc<Self>) -> Result<()> {
+        if !self.is_writer().await? {
+            return Ok(());
+        }
+        let meta = Meta { mount_uuid: self.uuid.clone() };
+        match record::put(self.storage.as_ref(), META.into(), &meta, false).await {
+            // A standby of a host that did not say so: nothing to do here.
+            Err(Error::ReadOnly) => return Ok(()),
+            written => written?,
+        }
+        let sweeper = Sweeper::start(&self);
+        *self.sweeper() = Some(sweeper);
+        Ok(())
+    }
+
+    async fn rollback(self: Arc<Self>) -> Result<()> {
+        if self.system.tainted().await? {
+            self.suspect.store(true, Ordering::SeqCst);
+            self.running.set_draining(true);
+            self.accounts.forget_all();
+            self.ledger.forget();
+        }
+        self.wake_sweeper();
+        Ok(())
+    }
+
+    async fn renew(self: Arc<Self>, lease: Lease, data: Object) -> Result<Response> {
+        lease::renew(&self, lease, data).await
+    }
+
+    async fn revoke(self: Arc<Self>, lease: Lease, _: Object) -> Result<Response> {
+        lease::revoke(&self, lease).await
+    }
+
+    fn invalidate(&self, key: &str) {
+        self.accounts.forget(key);
+    }
+
+    async fn cleanup(&self) {
+        drop(self.sweeper().take());
+        let suspect = self.suspect.load(Ordering::SeqCst);
+        let tainted = self.system.tainted().await.unwrap_or(suspect);
+        let ours = self.storage_is_ours().await.unwrap_or(false);
+        if tainted && ours && self.is_writer().await.unwrap_or(false) {
+            self.running.set_draining(true);
+            sweep::end_everything(self).await;
+        }
+    }
+}

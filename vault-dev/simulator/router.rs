@@ -1,0 +1,123 @@
+//! The small shared vocabulary of the vendors: a table of routes, and the answer a route gives.
+
+use serde_json::Value;
+
+use crate::clock::Moment;
+use crate::request::{Call, Request, decode};
+
+/// One vendor: its state and its way to refuse.
+pub trait Vendor: Send {
+    /// Which route of the vendor's table this is, for the records; `path` is without the vendor's prefix.
+    fn seen(&self, method: &str, path: &str) -> Option<Seen>;
+    fn respond(&mut self, request: &Request, path: &str, at: Moment) -> Answer;
+    /// The vendor's error envelope for trouble that is not about the request: a limit, an outage.
+    fn refusal(&self, status: u16, message: &str) -> Answer;
+    fn snapshot(&self, at: Moment) -> Value;
+    /// Somebody deletes a key in the vendor's dashboard.
+    fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool;
+}
+
+pub struct Route<V: 'static> {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub access: Access,
+    pub run: Run<V>,
+}
+
+pub type Run<V> = fn(&mut V, &Call) -> Outcome;
+
+/// `Err` is an answer too: it lets a handler leave with `?`.
+pub type Outcome = Result<Answer, Answer>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Admin,
+    /// Any key, and the route itself finds out whose: inference, and questions about oneself.
+    Key,
+    Open,
+}
+
+#[derive(Clone, Copy)]
+pub struct Seen {
+    pub path: &'static str,
+    pub access: Access,
+}
+
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+    pub headers: Vec<(&'static str, String)>,
+}
+
+pub enum Found<'a, V: 'static> {
+    Route(&'static Route<V>, Vec<&'a str>),
+    WrongMethod,
+    Nothing,
+}
+
+pub const fn admin<V>(method: &'static str, path: &'static str, run: Run<V>) -> Route<V> {
+    Route { method, path, access: Access::Admin, run }
+}
+
+pub const fn key<V>(method: &'static str, path: &'static str, run: Run<V>) -> Route<V> {
+    Route { method, path, access: Access::Key, run }
+}
+
+pub const fn open<V>(method: &'static str, path: &'static str, run: Run<V>) -> Route<V> {
+    Route { method, path, access: Access::Open, run }
+}
+
+impl Answer {
+    pub fn new(status: u16, body: Value) -> Self {
+        Self { status, body, headers: Vec::new() }
+    }
+
+    pub fn ok(body: Value) -> Self {
+        Self::new(200, body)
+    }
+
+    pub fn with(mut self, header: &'static str, value: String) -> Self {
+        self.headers.push((header, value));
+        self
+    }
+}
+
+/// The segments must be decoded already: see [`segments`].
+pub fn find<'a, V>(routes: &'static [Route<V>], method: &str, segments: &'a [String]) -> Found<'a, V> {
+    let mut answer = Found::Nothing;
+    for route in routes {
+        let Some(params) = fit(route.path, segments) else { continue };
+        if route.method == method {
+            return Found::Route(route, params);
+        }
+        answer = Found::WrongMethod;
+    }
+    answer
+}
+
+pub fn seen<V>(routes: &'static [Route<V>], method: &str, path: &str) -> Option<Seen> {
+    match find(routes, method, &segments(path)) {
+        Found::Route(route, _) => Some(Seen { path: route.path, access: route.access }),
+        Found::WrongMethod | Found::Nothing => None,
+    }
+}
+
+/// Decoded after splitting, so that an encoded slash stays inside its segment.
+pub fn segments(path: &str) -> Vec<String> {
+    path.trim_start_matches('/').split('/').map(decode).collect()
+}
+
+fn fit<'a>(pattern: &str, segments: &'a [String]) -> Option<Vec<&'a str>> {
+    let mut params = Vec::new();
+    let mut given = segments.iter();
+    for part in pattern.trim_start_matches('/').split('/') {
+        let segment = given.next()?;
+        if part.starts_with('{') {
+            params.push(segment.as_str());
+        } else if part != segment {
+            return None;
+        }
+    }
+    given.next().is_none().then_some(params)
+}
