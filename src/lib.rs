@@ -60,3 +60,4 @@ pub mod go_plugin;
 pub mod logical;
 pub mod providers;
 pub mod schema;
+pub mod vault;
