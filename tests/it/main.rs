@@ -5,5 +5,6 @@
 
 mod memory;
 mod proto;
+mod real;
 mod simulator;
 mod support;

@@ -70,10 +70,7 @@ async fn tidy_reports_what_a_restored_snapshot_left_and_deletes_only_when_told()
         let ids = bench.rows().await;
         // A snapshot from before the first key; the second was deleted by hand.
         bench.simulator.delete_by_hand(case.provider, gone.text("key_id")).await;
-        let lost = ids
-            .iter()
-            .find(|id| !gone.text("key_name").ends_with(id.as_str()))
-            .expect("the other row");
+        let lost = ids.iter().find(|id| !gone.text("key_name").ends_with(id.as_str())).expect("the other row");
         bench.storage.delete(&format!("ledger/{}/{lost}", &lost[..2])).await.expect("deleted");
 
         let report = mount.write("tidy", json!({})).await.expect("a report");
@@ -98,7 +95,9 @@ async fn every_vendor_says_what_it_can_do() {
     assert_eq!(list["keys"], json!(["litellm", "openai", "openrouter"]));
     for name in ["litellm", "openai", "openrouter"] {
         let data = mount.read(&format!("providers/{name}")).await.expect("a vendor").data.expect("data");
-        for field in ["create", "revoke", "revocation_speed", "unknown_outcome", "vendor_expiry", "config_fields", "role_fields"] {
+        for field in
+            ["create", "revoke", "revocation_speed", "unknown_outcome", "vendor_expiry", "config_fields", "role_fields"]
+        {
             assert!(!data[field].is_null(), "{name}: {field}");
         }
     }
