@@ -275,7 +275,13 @@ fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
     let key = match collection {
         "accounts" => Ref::new(id, &[(OWN_ACCOUNT, id)]),
         "admin" => Ref::new(id, &[(ADMIN, "true")]),
-        _ => Ref::new(id, &[]),
+        // The key of a service account that is ours alone goes with the account.
+        _ => match &entry["owner"]["service_account"] {
+            account if account["name"].as_str().is_some_and(|name| name.starts_with(prefix)) => {
+                Ref::new(id, &[(OWN_ACCOUNT, account["id"].as_str()?)])
+            }
+            _ => Ref::new(id, &[]),
+        },
     };
     Some(Found { name: name.to_owned(), key, created: parse_time(&entry["created_at"]) })
 }
