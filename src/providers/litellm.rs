@@ -270,7 +270,7 @@ fn keys_page(page: usize, size: usize) -> Call {
 fn found(prefix: &str, entry: &Value) -> Option<Found> {
     let name = entry["key_alias"].as_str().filter(|name| name.starts_with(prefix))?;
     let key = Ref::new(entry["token"].as_str()?, &[]);
-    Some(Found { name: name.to_owned(), key, created: parse_time(&entry["created_at"]) })
+    Some(Found { name: name.to_owned(), is_key: true, key, created: parse_time(&entry["created_at"]) })
 }
 
 fn is_taken(failure: &Failure) -> bool {

@@ -307,7 +307,7 @@ fn found(keys: bool, prefix: &str, entry: &Value) -> Option<Found> {
     let name = entry["name"].as_str().filter(|name| name.starts_with(prefix))?;
     let key =
         if keys { Ref::new(entry["hash"].as_str()?, &[]) } else { Ref::new(entry["id"].as_str()?, &[(ALONE, "true")]) };
-    Some(Found { name: name.to_owned(), key, created: parse_time(&entry["created_at"]) })
+    Some(Found { name: name.to_owned(), is_key: keys, key, created: parse_time(&entry["created_at"]) })
 }
 
 /// The vendor's own 404, which repeats the status in its body: that of a proxy does not.

@@ -244,6 +244,8 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct Found {
     pub name: String,
+    /// A key, not a helper object that was made for one.
+    pub is_key: bool,
     pub key: Ref,
     pub created: Option<Time>,
 }

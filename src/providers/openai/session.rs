@@ -283,7 +283,12 @@ fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
             _ => Ref::new(id, &[]),
         },
     };
-    Some(Found { name: name.to_owned(), key, created: parse_time(&entry["created_at"]) })
+    Some(Found {
+        name: name.to_owned(),
+        is_key: collection != "accounts",
+        key,
+        created: parse_time(&entry["created_at"]),
+    })
 }
 
 fn deleted(answer: &Answer) -> Result<Gone, Fault> {

@@ -27,7 +27,7 @@ async fn a_write_asks_the_vendor_first() {
                 *value = "sk-not-the-admin-key".into();
             }
         }
-        let error = mount.write("config/main", config.clone()).await.expect_err("refused");
+        let error = mount.write("config/main", config.clone()).await.expect_err(case.provider);
         assert!(matches!(&error, Error::Refused(text) if text.contains("verify=false")), "{error}");
         assert!(!error.to_string().contains("sk-not-the"), "{error}");
         config["verify"] = false.into();
