@@ -88,7 +88,7 @@ impl Accounts {
         }
         self.open(storage, retired_key(name, generation)).await?.ok_or_else(|| {
             Error::Unavailable(format!(
-                "the account of config {name:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force` its lease or delete its row with force=true"
+                "the account of config {name:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force -prefix` its lease or delete its row with force=true"
             ))
         })
     }
