@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::providers::{Fault, FaultKind, Find, Gone};
 
-use super::stage::{Stage, TAG};
+use super::stage::Stage;
 
 /// After an unknown outcome: what was made is found by its name, can be ended, and then nothing is left.
 async fn settle(stage: &Stage, name: &str, fault: &Fault) {
@@ -152,7 +152,7 @@ async fn a_hostile_body_brings_no_line_and_no_secret_into_a_fault() {
             let faults = [
                 stage.try_issue().await.1.map(drop).expect_err("issue"),
                 stage.end(&issued.key).await.map(drop).expect_err("end"),
-                stage.list(TAG).await.map(drop).expect_err("list"),
+                stage.list(&stage.tag).await.map(drop).expect_err("list"),
                 stage.probe().await.map(drop).expect_err("probe"),
             ];
             for fault in faults {
@@ -184,7 +184,7 @@ async fn a_redirect_is_refused_and_its_target_hears_nothing() {
             stage.fail_all(json!({"kind": "redirect", "to": to, "status": status, "times": -1})).await;
             let fault = stage.try_issue().await.1.map(drop).expect_err("a redirect");
             assert!(fault.text.contains("redirect"), "{}: {fault}", stage.label);
-            stage.list(TAG).await.map(drop).expect_err("a redirect");
+            stage.list(&stage.tag).await.map(drop).expect_err("a redirect");
             let heard = target.simulator().state().await["requests"].to_string();
             assert!(!heard.contains("projects"), "{heard}");
         }

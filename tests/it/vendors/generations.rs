@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::providers::{FaultKind, Gone};
 
-use super::stage::{Stage, TAG, case, new_name};
+use super::stage::{Stage, case};
 
 async fn openai_of_august(scope: Value) -> Stage {
     let stage = Stage::simulated(case("openai").expect("a case"), scope);
@@ -48,7 +48,7 @@ async fn before_november_a_shared_service_account_gives_no_expiry_and_deletes_no
         matches!(fault.kind, FaultKind::Invalid { .. }) && fault.text.contains("mode=service_account"),
         "{fault:?}"
     );
-    let issued = stage.issue_named(&new_name(), None).await.expect("issued");
+    let issued = stage.issue_named(&stage.new_name(), None).await.expect("issued");
     let fault = stage.end(&issued.key).await.expect_err("not deleted");
     assert!(fault.kind == FaultKind::Refused && fault.text.contains("mode=service_account"), "{fault:?}");
     assert_eq!(stage.try_key(&issued).await, 200);
@@ -61,7 +61,7 @@ async fn keys_of_an_archived_project_are_gone_already() {
         let (_, issued) = stage.issue().await;
         stage.simulator().post("/openai/v1/organization/projects/proj_sim1/archive", json!({})).await;
         assert_eq!(stage.end(&issued.key).await, Ok(Gone::Already), "{}", stage.label);
-        assert!(stage.list(TAG).await.expect("listed").0.is_empty(), "{}", stage.label);
+        assert!(stage.list(&stage.tag).await.expect("listed").0.is_empty(), "{}", stage.label);
         assert!(!stage.probe().await.expect("probed").missing.is_empty(), "{}", stage.label);
     }
 }

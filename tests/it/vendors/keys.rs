@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use vault_plugin_secrets_ai::providers::{Expiry, FaultKind, Gone};
 
-use super::stage::{Stage, TAG, World, new_name};
+use super::stage::{Stage, World};
 
 #[tokio::test]
 async fn a_fresh_key_works_and_an_ended_one_does_not() {
@@ -28,7 +28,7 @@ async fn a_key_that_somebody_else_deleted_is_gone_already() {
         // A helper object may have been left, and went now.
         assert!(matches!(gone, Gone::Already | Gone::Now));
         assert_eq!(stage.end(&issued.key).await, Ok(Gone::Already), "{}", stage.label);
-        assert!(stage.list(TAG).await.expect("listed").0.is_empty(), "{}: something was left", stage.label);
+        assert!(stage.list(&stage.tag).await.expect("listed").0.is_empty(), "{}: something was left", stage.label);
     }
 }
 
@@ -49,7 +49,7 @@ async fn nothing_that_was_made_for_a_key_is_left_behind() {
 async fn a_listing_finds_every_key_of_ours_over_its_pages_and_no_other() {
     const KEYS: usize = 5;
     for stage in Stage::all_and_real() {
-        let other = new_name().replace(TAG, "vault-deadbeef");
+        let other = stage.new_name().replace(&stage.tag, "vault-deadbeef");
         let foreign = stage.issue_named(&other, Some(stage.now() + Duration::from_secs(60))).await.expect("issued");
         let mut names = Vec::new();
         for _ in 0..KEYS {
@@ -58,16 +58,24 @@ async fn a_listing_finds_every_key_of_ours_over_its_pages_and_no_other() {
         if let World::Simulated(simulator) = &stage.world {
             simulator.settings(json!({"page_size_max": 2})).await;
         }
-        let (found, pages) = stage.list(TAG).await.expect("listed");
+        let (found, pages) = stage.list(&stage.tag).await.expect("listed");
         for name in &names {
             assert!(found.iter().any(|found| found.name == *name), "{}: {name} is missing", stage.label);
         }
-        assert!(found.iter().all(|found| found.name.starts_with(TAG) && found.created.is_some()), "{}", stage.label);
+        assert!(
+            found.iter().all(|found| found.name.starts_with(&stage.tag) && found.created.is_some()),
+            "{}",
+            stage.label
+        );
         assert!(pages > 2 || matches!(stage.world, World::Real), "{}: {pages} pages", stage.label);
         for found in &found {
             stage.end(&found.key).await.unwrap_or_else(|fault| panic!("{}: {}: {fault}", stage.label, found.name));
         }
-        assert!(stage.list(TAG).await.expect("listed").0.is_empty(), "{}: what was listed was ended", stage.label);
+        assert!(
+            stage.list(&stage.tag).await.expect("listed").0.is_empty(),
+            "{}: what was listed was ended",
+            stage.label
+        );
         assert_eq!(stage.try_key(&foreign).await, 200, "{}: another mount's key", stage.label);
         stage.end(&foreign.key).await.expect("ended");
     }
@@ -155,7 +163,7 @@ async fn a_wrong_admin_key_is_refused_whatever_is_asked() {
         let faults = [
             stage.try_issue().await.1.map(drop).expect_err("issue"),
             stage.end(&issued.key).await.map(drop).expect_err("end"),
-            stage.list(TAG).await.map(drop).expect_err("list"),
+            stage.list(&stage.tag).await.map(drop).expect_err("list"),
         ];
         for fault in faults {
             assert_eq!(fault.kind, FaultKind::Refused, "{}: {fault}", stage.label);

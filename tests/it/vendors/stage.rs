@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use vault_plugin_secrets_ai::base::{Clock, SystemClock, SystemRng, Time, random_base32};
+use vault_plugin_secrets_ai::base::{Clock, SystemClock, SystemRng, Time, random_base32, random_hex};
 use vault_plugin_secrets_ai::providers::{
     ALL, Account, Cx, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
     Vendor, by_name,
@@ -11,13 +11,12 @@ use vault_plugin_secrets_ai::schema::{Field, Values};
 use crate::support::case::{CASES, Case};
 use crate::support::simulator::{Simulator, plain_client, try_key};
 
-/// What every key of the tests is named with, as one mount's are.
-pub const TAG: &str = "vault-c0ffee00";
-
 /// One vendor with an account and a role, and the world that it lives in.
 pub struct Stage {
     pub vendor: &'static dyn Vendor,
     pub label: String,
+    /// What its keys are named with, as one mount's are: a real proxy has those of other tests too.
+    pub tag: String,
     pub account: Account,
     pub scope: Scope,
     pub model: &'static str,
@@ -69,7 +68,17 @@ impl Stage {
         let label = format!("{name} {scope} {}", if matches!(world, World::Real) { "(real)" } else { "" });
         let scope = vendor.scope(&account, &values(&vendor.about().scope, scope)).expect("a scope");
         let http = Http::new(&Network::default()).expect("a client");
-        Self { vendor, label, account, scope, model, world, clock: SystemClock::default(), http }
+        Self {
+            vendor,
+            label,
+            tag: format!("vault-{}", random_hex(&SystemRng, 4)),
+            account,
+            scope,
+            model,
+            world,
+            clock: SystemClock::default(),
+            http,
+        }
     }
 
     pub fn simulator(&self) -> &Simulator {
@@ -89,6 +98,10 @@ impl Stage {
         Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng }
     }
 
+    pub fn new_name(&self) -> String {
+        format!("{}-test-{}", self.tag, random_base32(&SystemRng, 16))
+    }
+
     pub fn now(&self) -> Time {
         self.clock.now()
     }
@@ -101,7 +114,7 @@ impl Stage {
 
     /// Issues a key for ten minutes; with its name.
     pub async fn try_issue(&self) -> (String, Result<Issued, Fault>) {
-        let name = new_name();
+        let name = self.new_name();
         let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + Duration::from_secs(600));
         let issued = self.issue_named(&name, until).await;
         (name, issued)
@@ -118,7 +131,7 @@ impl Stage {
 
     /// Issues an admin key; with its name.
     pub async fn issue_admin(&self) -> (String, Issued) {
-        let name = KeyName(new_name());
+        let name = KeyName(self.new_name());
         let order = Order { purpose: Purpose::Admin, name: &name, scope: &self.scope, until: None };
         let issued = self.vendor.issue(&self.cx(), &order).await.expect("an admin key");
         (name.0, issued)
@@ -153,7 +166,7 @@ impl Stage {
     }
 
     pub async fn named(&self, name: &str) -> Vec<Found> {
-        let (found, _) = self.list(TAG).await.expect("a listing");
+        let (found, _) = self.list(&self.tag).await.expect("a listing");
         found.into_iter().filter(|found| found.name == name).collect()
     }
 
@@ -209,10 +222,6 @@ impl Stage {
 
 pub fn case(name: &str) -> Option<&'static Case> {
     CASES.iter().find(|case| case.provider == name)
-}
-
-pub fn new_name() -> String {
-    format!("{TAG}-test-{}", random_base32(&SystemRng, 16))
 }
 
 /// Each way in which a vendor makes keys.
