@@ -8,3 +8,4 @@ mod proto;
 mod real;
 mod simulator;
 mod support;
+mod vendors;
