@@ -1,5 +1,9 @@
-//! The integration tests, in one binary.
+//! One integration binary: the engine in memory over the vendor simulator, and the plugin on a real server.
+//! Tests of a vendor's or a server's behaviour are sentences about what users see.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails where they do
 
+mod memory;
 mod proto;
+mod simulator;
+mod support;

@@ -1,0 +1,157 @@
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+use vault_plugin_secrets_ai::logical::{Error, Operation};
+
+use crate::support::bench::Bench;
+use crate::support::case::{CASES, Case};
+use crate::support::simulator::try_key;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_key_works_while_its_lease_lives() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        let issued = mount.creds().await.expect("a key");
+        let (key, url) = (issued.text("api_key"), issued.text("base_url"));
+        assert_eq!(try_key(url, key, case.model).await, 200, "{}", case.provider);
+        if let Some(other) = case.other_model {
+            let status = try_key(url, key, other).await;
+            assert!((400..500).contains(&status), "{}: {status} for a model that the role does not allow", case.provider);
+        }
+        assert_eq!(bench.simulator.live(case.provider).await, [issued.text("key_name")]);
+        assert!(issued.text("key_name").starts_with("vault-0a1b2c3d-dev-"));
+        assert_eq!(issued.text("provider"), case.provider);
+        assert_eq!(issued.lease.ttl, 10 * MINUTE);
+        assert_eq!(issued.lease.max_ttl, 60 * MINUTE);
+
+        mount.revoke(&issued).await.expect("revoked");
+        assert_eq!(try_key(url, key, case.model).await, 401, "{}", case.provider);
+        assert!(bench.simulator.live(case.provider).await.is_empty());
+        assert!(bench.rows().await.is_empty(), "no row outlives its key");
+        mount.revoke(&issued).await.expect("a second revocation succeeds too");
+    }
+}
+
+#[tokio::test]
+async fn a_key_deleted_by_hand_can_still_be_revoked() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        let issued = mount.creds().await.expect("a key");
+        bench.simulator.delete_by_hand(case.provider, issued.text("key_id")).await;
+        mount.revoke(&issued).await.expect("revoked");
+        assert!(bench.rows().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_key_works_beyond_its_first_ttl() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        let issued = mount.creds().await.expect("a key");
+        let (key, url) = (issued.text("api_key"), issued.text("base_url"));
+        // Past the first lease and the vendor's grace of an hour, had nobody renewed.
+        for _ in 0..5 {
+            bench.advance(9 * MINUTE).await;
+            let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed");
+            let lease = renewed.lease.expect("a lease");
+            assert!(!lease.internal.is_empty(), "a renewal's answer replaces the stored lease whole");
+            assert_eq!(renewed.data.expect("data")["api_key"], key);
+        }
+        assert_eq!(try_key(url, key, case.model).await, 200, "{}", case.provider);
+        let renewed = mount.renew(&issued, 120 * MINUTE).await.expect("renewed");
+        assert!(renewed.lease.expect("a lease").ttl <= 15 * MINUTE, "an increment ends at max_ttl");
+        bench.advance(20 * MINUTE).await;
+        let error = mount.renew(&issued, Duration::ZERO).await.expect_err("past max_ttl");
+        assert!(matches!(&error, Error::Invalid(text) if text.contains("max_ttl")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_increment_within_the_ttl_shortens_the_lease() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("litellm")).await;
+    let issued = mount.creds().await.expect("a key");
+    let renewed = mount.renew(&issued, MINUTE).await.expect("renewed");
+    assert_eq!(renewed.lease.expect("a lease").ttl, MINUTE);
+}
+
+#[tokio::test]
+async fn a_post_can_ask_for_a_ttl_of_its_own_under_every_cap() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    let response = mount.write("creds/dev", json!({"ttl": "90s"})).await.expect("a key");
+    assert_eq!(response.lease.expect("a lease").ttl, Duration::from_secs(90));
+    let response = mount.write("creds/dev", json!({"ttl": "2h"})).await.expect("a key");
+    assert_eq!(response.lease.expect("a lease").ttl, 60 * MINUTE);
+    assert!(response.warnings[0].contains("the role's max_ttl"), "{:?}", response.warnings);
+    let response = mount.write("creds/dev", json!({"ttl": "1h"})).await.expect("a key");
+    assert!(response.warnings.is_empty(), "equal is allowed: {:?}", response.warnings);
+    let error = mount.write("creds/dev", json!({"ttl": 0})).await.expect_err("zero");
+    assert!(error.to_string().contains("\"ttl\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_role_without_ttl_gives_an_hour_capped_by_the_mount() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    mount.send(Operation::Patch, "roles/dev", json!({"ttl": null, "max_ttl": null})).await.expect("patched");
+    assert_eq!(mount.creds().await.expect("a key").lease.ttl, 60 * MINUTE);
+    bench.system.max_ttl.store(600, Ordering::SeqCst);
+    let issued = mount.creds().await.expect("a key");
+    assert_eq!(issued.lease.ttl, 10 * MINUTE);
+    assert!(issued.warnings.is_empty(), "nobody asked for the hour: {:?}", issued.warnings);
+}
+
+#[tokio::test]
+async fn the_vendor_ends_a_key_by_itself_when_vault_is_down() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        let issued = mount.creds().await.expect("a key");
+        drop(mount);
+        bench.advance(180 * MINUTE).await;
+        let status = try_key(issued.text("base_url"), issued.text("api_key"), case.model).await;
+        assert_eq!(status, 401, "{}", case.provider);
+    }
+}
+
+#[tokio::test]
+async fn a_standby_forwards_before_it_looks_at_anything() {
+    let bench = Bench::new();
+    bench.mount_with(&Case::named("openai")).await;
+    bench.system.replication.store(24576, Ordering::SeqCst);
+    let standby = bench.mount().await;
+    for (operation, path) in [
+        (Operation::Read, "creds/dev"),
+        (Operation::Read, "creds/no-such-role"),
+        (Operation::Update, "creds/dev"),
+        (Operation::Update, "config/main"),
+        (Operation::Delete, "roles/dev"),
+        (Operation::Update, "tidy"),
+    ] {
+        let error = standby.send(operation.clone(), path, json!({})).await.expect_err("forwarded");
+        assert!(matches!(error, Error::ReadOnly), "{operation:?} {path}: {error}");
+    }
+    assert!(standby.read("roles/dev").await.expect("a role").data.is_some(), "a standby answers reads");
+    assert_eq!(bench.simulator.created("openai").await, 0);
+}
+
+#[tokio::test]
+async fn a_stranger_makes_nothing_whatever_the_operation() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    for operation in ["resolve-path", "alias-lookahead", "header", "scan", "recover", "rotate", "", "READ"] {
+        for path in ["creds/dev", "creds/dev/", "config/main", "tidy", ""] {
+            let operation = Operation::from(operation);
+            let error = mount.send(operation.clone(), path, json!({"ttl": "1h"})).await.expect_err("refused");
+            assert!(matches!(error, Error::UnsupportedOperation), "{operation:?} {path}: {error}");
+        }
+    }
+    assert_eq!(bench.simulator.created("openai").await, 0);
+}

@@ -1,0 +1,246 @@
+//! No key is lost, whatever fails.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+use vault_plugin_secrets_ai::logical::{Error, Storage};
+
+use crate::support::bench::{Bench, eventually};
+use crate::support::case::{CASES, Case};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_key_whose_creation_was_cut_off_is_found_and_deleted() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        bench.simulator.faults(json!([{"vendor": case.provider, "method": "POST", "kind": "drop_after", "times": -1}])).await;
+        let Err(error) = mount.creds().await else { panic!("{}: the answer was lost", case.provider) };
+        assert!(matches!(error, Error::OutcomeUnknown(_)), "{}: {error}", case.provider);
+        assert_eq!(bench.simulator.live(case.provider).await.len(), 1, "{}: made all the same", case.provider);
+        bench.simulator.faults(json!([])).await;
+        bench.advance(3 * MINUTE).await;
+        mount.tick().await;
+        eventually("the key is deleted", async || bench.simulator.live(case.provider).await.is_empty()).await;
+        eventually("its row is gone", async || bench.rows().await.is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lagging_listing_orphans_nothing() {
+    let case = Case::named("openai");
+    let bench = Bench::new();
+    let mount = bench.mount_with(&case).await;
+    bench.simulator.settings(json!({"list_lag_seconds": 300})).await;
+    bench.simulator.faults(json!([{"vendor": "openai", "method": "POST", "kind": "drop_after"}])).await;
+    assert!(mount.creds().await.is_err());
+    bench.advance(3 * MINUTE).await;
+    mount.tick().await;
+    eventually("it was looked for", async || {
+        let state = bench.simulator.state().await;
+        state["requests"].to_string().contains("api_keys")
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bench.rows().await.len(), 1, "not found proves nothing");
+    bench.advance(10 * MINUTE).await;
+    mount.tick().await;
+    eventually("the second look finds it", async || bench.simulator.live("openai").await.is_empty()).await;
+    eventually("its row is gone", async || bench.rows().await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_row_of_a_key_that_was_never_made_goes_after_the_third_look() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    bench.simulator.faults(json!([{"vendor": "openai", "method": "POST", "kind": "drop_before"}])).await;
+    assert!(mount.creds().await.is_err());
+    for (advance, left) in [(3, 1), (8, 1), (50, 0)] {
+        bench.advance(advance * MINUTE).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(bench.rows().await.len(), left, "after {advance} more minutes");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_leaves_no_row() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    bench.simulator.faults(json!([{"vendor": "openai", "method": "POST", "kind": "hostile", "status": 400}])).await;
+    let Err(error) = mount.creds().await else { panic!("refused") };
+    assert!(matches!(error, Error::Refused(_)), "{error}");
+    let text = error.to_string();
+    assert!(!text.contains('\n') && !text.contains("sk-admin"), "{text}");
+    assert!(bench.rows().await.is_empty());
+}
+
+#[tokio::test]
+async fn storage_that_fails_at_the_second_write_undoes_the_key() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        *bench.storage.fail_put.lock().expect("not poisoned") = Some(1);
+        assert!(mount.creds().await.is_err(), "never handed out");
+        assert!(bench.simulator.live(case.provider).await.is_empty(), "{}", case.provider);
+        assert_eq!(bench.simulator.created(case.provider).await, 1);
+        assert!(bench.rows().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn storage_that_fails_at_the_first_write_asks_no_vendor() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    *bench.storage.fail_put.lock().expect("not poisoned") = Some(0);
+    assert!(mount.creds().await.is_err());
+    assert_eq!(bench.simulator.created("openai").await, 0);
+}
+
+#[tokio::test]
+async fn a_live_key_without_a_lease_dies_an_hour_after_its_deadline() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        mount.creds().await.expect("a key whose lease the host never stored");
+        drop(mount);
+        let mount = bench.mount().await;
+        bench.advance(65 * MINUTE).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(bench.rows().await.len(), 1, "the host may still revoke it");
+        bench.advance(10 * MINUTE).await;
+        mount.tick().await;
+        eventually("its row is gone", async || bench.rows().await.is_empty()).await;
+        assert!(bench.simulator.live(case.provider).await.is_empty(), "{}", case.provider);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_revocation_is_tried_until_it_succeeds() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        let issued = mount.creds().await.expect("a key");
+        bench.simulator.faults(json!([{"vendor": case.provider, "kind": "error_before", "status": 503, "times": -1}])).await;
+        let error = mount.revoke(&issued).await.expect_err("the vendor is out");
+        assert!(matches!(error, Error::Transient(_)), "{error}");
+        bench.advance(2 * MINUTE).await;
+        mount.tick().await;
+        bench.simulator.faults(json!([])).await;
+        bench.advance(5 * MINUTE).await;
+        mount.tick().await;
+        eventually("the key is deleted", async || bench.simulator.live(case.provider).await.is_empty()).await;
+        eventually("its row is gone", async || bench.rows().await.is_empty()).await;
+        mount.revoke(&issued).await.expect("the host's next try succeeds");
+    }
+}
+
+#[tokio::test]
+async fn keys_outlive_their_role_and_config_only_until_they_are_revoked() {
+    let case = Case::named("openai");
+    let bench = Bench::new();
+    let mount = bench.mount_with(&case).await;
+    let (before, after) = (mount.creds().await.expect("a key"), mount.creds().await.expect("a key"));
+    // The same name points to another project: a new generation.
+    mount.write("config/main", json!({"project_id": "proj_sim2"})).await.expect("re-pointed");
+    mount.revoke(&before).await.expect("revoked from the retired generation");
+    mount.delete("roles/dev").await.expect("deleted");
+    mount.delete("config/main").await.expect("deleted");
+    assert!(matches!(mount.creds().await, Err(Error::Invalid(_))));
+    assert!(matches!(mount.renew(&after, Duration::ZERO).await, Err(Error::Invalid(_))), "its role is gone");
+    mount.revoke(&after).await.expect("revoked after its config is gone");
+    assert!(bench.simulator.live("openai").await.is_empty());
+    mount.tick().await;
+    eventually("retired accounts go with their last key", async || {
+        bench.storage.list("retired/").await.expect("listed").is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unmount_leaves_no_key() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        mount.creds().await.expect("a live key without a lease");
+        let failing = mount.creds().await.expect("a key");
+        bench.simulator.faults(json!([{"vendor": case.provider, "method": "POST", "kind": "drop_after", "times": -1}])).await;
+        assert!(mount.creds().await.is_err(), "an unresolved mint");
+        bench.simulator.faults(json!([{"vendor": case.provider, "kind": "error_before", "status": 500, "times": -1}])).await;
+        assert!(mount.revoke(&failing).await.is_err(), "a failed revocation");
+        bench.simulator.faults(json!([])).await;
+        bench.system.tainted.store(true, Ordering::SeqCst);
+        mount.tick().await;
+        let Err(error) = mount.creds().await else { panic!("no new keys") };
+        assert!(matches!(error, Error::Unavailable(_)), "{error}");
+        mount.cleanup().await;
+        assert!(bench.simulator.live(case.provider).await.is_empty(), "{}", case.provider);
+        assert!(bench.rows().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_reload_ends_no_key() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    mount.creds().await.expect("a key");
+    mount.cleanup().await;
+    assert_eq!(bench.simulator.live("openai").await.len(), 1);
+    assert_eq!(bench.rows().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_mount_whose_storage_was_moved_does_nothing_and_says_what_to_do() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    mount.creds().await.expect("a key");
+    bench.system.tainted.store(true, Ordering::SeqCst);
+    mount.tick().await;
+    // The host has moved everything away.
+    bench.storage.delete("meta").await.expect("deleted");
+    bench.system.tainted.store(false, Ordering::SeqCst);
+    for path in ["creds/dev", "roles/dev", "config/main"] {
+        let error = mount.read(path).await.expect_err("moved");
+        assert!(matches!(&error, Error::Unavailable(text) if text.contains("plugin reload")), "{error}");
+    }
+    mount.cleanup().await;
+    assert_eq!(bench.simulator.live("openai").await.len(), 1, "another instance owns it now");
+}
+
+#[tokio::test]
+async fn a_mount_that_was_not_disabled_after_all_works_again() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    bench.system.tainted.store(true, Ordering::SeqCst);
+    mount.tick().await;
+    assert!(mount.creds().await.is_err());
+    bench.system.tainted.store(false, Ordering::SeqCst);
+    mount.creds().await.expect("a key");
+}
+
+#[tokio::test]
+async fn an_outage_of_half_an_hour_loses_none_of_a_hundred_keys() {
+    let case = Case::named("litellm");
+    let bench = Bench::new();
+    let mount = bench.mount_with(&case).await;
+    let mut issued = Vec::new();
+    for _ in 0..100 {
+        issued.push(mount.creds().await.expect("a key"));
+    }
+    bench.simulator.faults(json!([{"vendor": "litellm", "kind": "error_before", "status": 503, "times": -1}])).await;
+    let revoked = futures_util::future::join_all(issued.iter().map(|issued| mount.revoke(issued))).await;
+    assert!(revoked.iter().all(Result::is_err));
+    for _ in 0..6 {
+        bench.advance(5 * MINUTE).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bench.simulator.faults(json!([])).await;
+    bench.advance(60 * MINUTE).await;
+    mount.tick().await;
+    eventually("every key is deleted", async || bench.simulator.live("litellm").await.is_empty()).await;
+    eventually("every row is gone", async || bench.rows().await.is_empty()).await;
+}

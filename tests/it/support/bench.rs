@@ -1,0 +1,271 @@
+//! One mount in memory over the vendor simulator, with a clock that tests move.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::Utc;
+use serde_json::{Value, json};
+use vault_plugin_secrets_ai::base::{Clock, Secret, SystemRng, Time};
+use vault_plugin_secrets_ai::engine::factory_with;
+use vault_plugin_secrets_ai::logical::{
+    Backend, Entity, Entry, Error, Lease, MemoryStorage, Object, Operation, ReplicationState, Request, Response, Result,
+    Setup, Storage, System,
+};
+
+use super::case::Case;
+use super::simulator::Simulator;
+
+pub const UUID: &str = "0a1b2c3d-0000-4000-8000-000000000000";
+
+/// What outlives a plugin process: storage, clock, vendor.
+pub struct Bench {
+    pub simulator: Simulator,
+    pub storage: Arc<FaultyStorage>,
+    pub system: Arc<TestSystem>,
+    pub clock: Arc<TestClock>,
+}
+
+/// A mount as one process sees it.
+pub struct Mounted {
+    backend: Arc<dyn Backend>,
+    clock: Arc<TestClock>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self {
+            simulator: Simulator::start(),
+            storage: Arc::new(FaultyStorage::default()),
+            system: Arc::new(TestSystem::default()),
+            clock: Arc::new(TestClock { start: Instant::now(), offset: AtomicU64::new(0) }),
+        }
+    }
+
+    /// A new process: the same storage, nothing else kept.
+    pub async fn mount(&self) -> Mounted {
+        let setup = Setup {
+            config: Default::default(),
+            uuid: UUID.into(),
+            storage: self.storage.clone(),
+            system: self.system.clone(),
+        };
+        let backend = factory_with(self.clock.clone(), Arc::new(SystemRng))(setup).expect("a backend");
+        backend.initialize().await.expect("initialized");
+        Mounted { backend, clock: self.clock.clone() }
+    }
+
+    /// A mount with one vendor's config `main` and role `dev`.
+    pub async fn mount_with(&self, case: &Case) -> Mounted {
+        let mount = self.mount().await;
+        mount.write("config/main", case.config(&self.simulator.url)).await.expect("a config");
+        let mut role = case.role("main");
+        role["ttl"] = "10m".into();
+        role["max_ttl"] = "1h".into();
+        mount.write("roles/dev", role).await.expect("a role");
+        mount
+    }
+
+    /// Moves both clocks, ours and the vendor's.
+    pub async fn advance(&self, by: Duration) {
+        self.clock.offset.fetch_add(by.as_secs(), Ordering::SeqCst);
+        let offset = self.clock.offset.load(Ordering::SeqCst);
+        self.simulator.settings(json!({"clock_offset_seconds": offset})).await;
+    }
+
+    /// Ids of the rows in the ledger.
+    pub async fn rows(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        for shard in self.storage.list("ledger/").await.expect("listed") {
+            ids.extend(self.storage.list(&format!("ledger/{shard}")).await.expect("listed"));
+        }
+        ids
+    }
+}
+
+impl Mounted {
+    pub async fn send(&self, operation: Operation, path: &str, data: Value) -> Result<Response> {
+        let mut request = Request::new(operation, path);
+        request.data = data.as_object().cloned().unwrap_or_default();
+        request.display_name = "token-test".into();
+        self.backend.handle(request).await
+    }
+
+    pub async fn read(&self, path: &str) -> Result<Response> {
+        self.send(Operation::Read, path, Value::Null).await
+    }
+
+    pub async fn write(&self, path: &str, data: Value) -> Result<Response> {
+        self.send(Operation::Update, path, data).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Response> {
+        self.send(Operation::Delete, path, Value::Null).await
+    }
+
+    /// A credential as the host would store it.
+    pub async fn creds(&self) -> Result<Issued> {
+        let response = self.read("creds/dev").await?;
+        let mut lease = response.lease.expect("a lease");
+        lease.issue_time = Some(self.clock.now());
+        Ok(Issued { lease, data: response.data.expect("data"), warnings: response.warnings })
+    }
+
+    pub async fn renew(&self, issued: &Issued, increment: Duration) -> Result<Response> {
+        let mut request = Request::new(Operation::Renew, "creds/dev");
+        request.lease = Some(Lease { increment, ..issued.lease.clone() });
+        request.data = issued.data.clone();
+        self.backend.handle(request).await
+    }
+
+    pub async fn revoke(&self, issued: &Issued) -> Result<Response> {
+        let mut request = Request::new(Operation::Revoke, "creds/dev");
+        request.lease = Some(issued.lease.clone());
+        self.backend.handle(request).await
+    }
+
+    /// The host's tick.
+    pub async fn tick(&self) {
+        self.backend.handle(Request::new(Operation::Rollback, "")).await.expect("a tick");
+    }
+
+    pub async fn cleanup(&self) {
+        self.backend.cleanup().await;
+    }
+}
+
+pub struct Issued {
+    pub lease: Lease,
+    pub data: Object,
+    pub warnings: Vec<String>,
+}
+
+impl Issued {
+    pub fn text(&self, field: &str) -> &str {
+        self.data[field].as_str().expect("text")
+    }
+}
+
+/// Waits for what a task in the background does; the condition, not the time, decides.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    for _ in 0..200 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never came true: {what}");
+}
+
+pub struct TestClock {
+    start: Instant,
+    offset: AtomicU64,
+}
+
+impl TestClock {
+    fn offset(&self) -> Duration {
+        Duration::from_secs(self.offset.load(Ordering::SeqCst))
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Time {
+        Utc::now() + self.offset()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed() + self.offset()
+    }
+}
+
+/// Storage whose writes can be made to fail.
+#[derive(Default)]
+pub struct FaultyStorage {
+    memory: MemoryStorage,
+    /// Fails the write number so many from now on, one of that number.
+    pub fail_put: Mutex<Option<u32>>,
+    pub read_only: AtomicBool,
+}
+
+#[async_trait]
+impl Storage for FaultyStorage {
+    async fn get(&self, key: &str) -> Result<Option<Secret>> {
+        self.memory.get(key).await
+    }
+
+    async fn put(&self, entry: Entry) -> Result<()> {
+        if self.read_only.load(Ordering::SeqCst) {
+            return Err(Error::ReadOnly);
+        }
+        {
+            let mut left = self.fail_put.lock().expect("not poisoned");
+            if let Some(count) = *left {
+                *left = count.checked_sub(1);
+                if count == 0 {
+                    return Err(Error::Storage("disk full".into()));
+                }
+            }
+        }
+        self.memory.put(entry).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        if self.read_only.load(Ordering::SeqCst) {
+            return Err(Error::ReadOnly);
+        }
+        self.memory.delete(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.memory.list(prefix).await
+    }
+
+    async fn list_page(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>> {
+        self.memory.list_page(prefix, after, limit).await
+    }
+}
+
+pub struct TestSystem {
+    pub tainted: AtomicBool,
+    pub replication: AtomicU64,
+    /// Seconds.
+    pub max_ttl: AtomicU64,
+}
+
+impl Default for TestSystem {
+    fn default() -> Self {
+        Self { tainted: AtomicBool::new(false), replication: AtomicU64::new(12288), max_ttl: AtomicU64::new(32 * 86400) }
+    }
+}
+
+#[async_trait]
+impl System for TestSystem {
+    async fn default_lease_ttl(&self) -> Result<Duration> {
+        self.max_lease_ttl().await
+    }
+
+    async fn max_lease_ttl(&self) -> Result<Duration> {
+        Ok(Duration::from_secs(self.max_ttl.load(Ordering::SeqCst)))
+    }
+
+    async fn tainted(&self) -> Result<bool> {
+        Ok(self.tainted.load(Ordering::SeqCst))
+    }
+
+    async fn replication_state(&self) -> Result<ReplicationState> {
+        Ok(ReplicationState(self.replication.load(Ordering::SeqCst) as u32))
+    }
+
+    async fn local_mount(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn entity(&self, id: &str) -> Result<Option<Entity>> {
+        Ok((!id.is_empty()).then(|| Entity { id: id.into(), name: "Alice".into(), ..Entity::default() }))
+    }
+
+    async fn host_version(&self) -> Result<String> {
+        Ok("2.7.2".into())
+    }
+}

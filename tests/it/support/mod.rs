@@ -1,0 +1,6 @@
+//! What the tests stand on: the vendor simulator, a mount in memory, a real server.
+
+pub mod bench;
+pub mod case;
+pub mod openapi_check;
+pub mod simulator;
