@@ -41,7 +41,8 @@ fn every_room_is_in_the_table_and_on_the_map() {
     let folders = std::fs::read_dir(root().join("src")).expect("src").flatten().filter(|entry| entry.path().is_dir());
     for folder in folders {
         let name = folder.file_name().into_string().expect("a name in ASCII");
-        let (_, may) = MAY_USE.iter().find(|(room, _)| *room == name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let (_, may) =
+            MAY_USE.iter().find(|(room, _)| *room == name).unwrap_or_else(|| panic!("{name} is not in the table"));
         let row = map.lines().find(|line| line.starts_with(&format!("//! | [`{name}`]"))).expect("a row of the map");
         let listed = row.trim_end_matches('|').rsplit('|').next().expect("a last column");
         for other in *may {
@@ -83,9 +84,8 @@ fn source_files_are_short_enough_to_read() {
 /// `crate::room` anywhere but in a comment.
 fn uses(text: &str, room: &str) -> bool {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
-        line.match_indices(&format!("crate::{room}")).any(|(at, found)| {
-            !line[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        })
+        line.match_indices(&format!("crate::{room}"))
+            .any(|(at, found)| !line[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
     })
 }
 

@@ -1,19 +1,24 @@
 use super::Secret;
 
-/// Foreign text on one line of at most `limit` characters: control characters become spaces, runs of
-/// white space become one, what is cut ends in "…".
+/// Foreign text on one line of at most `limit` characters: control characters become spaces, invisible ones that
+/// reorder text go, runs of white space become one, what is cut ends in "…".
 pub fn bounded(text: &str, limit: usize) -> String {
     // Four bytes a character at most, and white space may shrink: enough is looked at, never all of it.
     let mut end = text.len().min(limit.saturating_mul(8));
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let printable = text[..end].replace(|c: char| c.is_control(), " ");
+    let printable = text[..end].replace(is_invisible, "").replace(|c: char| c.is_control(), " ");
     let line = printable.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= limit && end == text.len() {
         return line;
     }
     line.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Format characters that show nothing: zero-width ones, and those that turn the direction of what follows.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// `bounded`, with every occurrence of a secret, and whatever looks like a vendor's key or a bearer
@@ -56,6 +61,11 @@ mod tests {
     #[test]
     fn a_line_of_its_own_cannot_be_made() {
         assert_eq!(bounded("a\n{\"@level\":5}\r\n\u{7}b", 80), "a {\"@level\":5} b");
+    }
+
+    #[test]
+    fn text_cannot_be_turned_around() {
+        assert_eq!(bounded("a\u{202e}b\u{feff}c", 80), "abc");
     }
 
     #[test]

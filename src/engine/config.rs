@@ -238,8 +238,7 @@ async fn verified(mount: &AiMount, account: &Account) -> Result<Vec<String>> {
 
 async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-    let title = account.vendor.about().title;
-    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(title, fault, None))
+    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(fault, None))
 }
 
 /// Whether a config lets a role use it.

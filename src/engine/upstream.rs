@@ -5,8 +5,8 @@ use crate::providers::{Fault, FaultKind};
 
 /// What the caller is told when a vendor call failed. `after` says what becomes of an unknown outcome;
 /// none where the call changes nothing.
-pub fn error(title: &str, fault: Fault, after: Option<&str>) -> Error {
-    let text = format!("{title}: {}", fault.text);
+pub fn error(fault: Fault, after: Option<&str>) -> Error {
+    let text = fault.text;
     match fault.kind {
         FaultKind::Invalid { field: Some(field) } => Error::Refused(format!("{text} (field {field:?} at the vendor)")),
         FaultKind::Invalid { field: None } | FaultKind::Refused => Error::Refused(text),

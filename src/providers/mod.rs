@@ -8,6 +8,13 @@ pub mod fault;
 pub mod http;
 mod vendor;
 
+mod answer;
+mod call;
+mod listing;
+mod resolver;
+mod retry;
+mod talk;
+
 mod litellm;
 mod openai;
 mod openrouter;
@@ -16,7 +23,7 @@ pub use account::{Account, Network};
 pub use fault::{Fault, FaultKind};
 pub use http::Http;
 pub use vendor::{
-    About, Abilities, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, KeyName, Limits, Order, Page, Probe, Purpose,
+    Abilities, About, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, KeyName, Limits, Order, Page, Probe, Purpose,
     Ref, Scope, Source, Vendor,
 };
 

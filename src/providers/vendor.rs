@@ -169,12 +169,28 @@ pub struct Order<'a> {
 
 /// Where a key is at the vendor: all that `end` and `extend` need. JSON with a version, no secret: it is
 /// stored in clear in the ledger and in the lease.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ref {
     /// The vendor's id of the key, shown to users.
     pub id: String,
     /// What else the vendor needs (the service account that was made for it, …), as the vendor wrote it.
     pub extra: Map<String, Value>,
+}
+
+impl Ref {
+    /// Version of what `extra` holds.
+    const VERSION: u64 = 1;
+
+    pub(super) fn new(id: impl Into<String>, extra: &[(&str, &str)]) -> Self {
+        let version = ("v".to_owned(), Value::from(Self::VERSION));
+        let texts = extra.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text)));
+        Self { id: id.into(), extra: std::iter::once(version).chain(texts).collect() }
+    }
+
+    /// One of the texts of `extra`.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.extra.get(name)?.as_str()
+    }
 }
 
 /// A fresh key.
@@ -204,6 +220,9 @@ pub enum Gone {
 pub struct Probe {
     /// Who the credential belongs to or which part of the account it reaches, as the vendor calls it.
     pub identity: Option<String>,
+    /// Where the credential itself is at the vendor, so that it can be ended once another has taken its place; none
+    /// where the vendor does not tell.
+    pub credential: Option<Ref>,
     /// What the credential cannot do and the engine needs, each with the way to mend it. Empty: all is well.
     pub missing: Vec<String>,
     /// What could not be tried without changing something.
@@ -225,6 +244,8 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct Found {
     pub name: String,
+    /// A key, not a helper object that was made for one.
+    pub is_key: bool,
     pub key: Ref,
     pub created: Option<Time>,
 }

@@ -89,7 +89,10 @@ impl<T: Argument> Argument for Option<T> {
     }
 
     fn take(value: Option<&Value>) -> Option<Self> {
-        Some(T::take(value))
+        match value {
+            None | Some(Value::Null) => Some(None),
+            value => T::take(value).map(Some),
+        }
     }
 }
 
@@ -142,4 +145,53 @@ macro_rules! form {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    form! {
+        struct Example {
+            /// Must be there.
+            name: Name,
+            /// A flag that may be absent.
+            verify: Option<bool>,
+            /// A flag.
+            #[default("false")]
+            force: bool,
+            /// Changes.
+            ttl: Change<Duration>,
+        }
+    }
+
+    fn example(body: Value) -> Result<Example, Invalid> {
+        let body = body.as_object().expect("an object").clone();
+        Example::parse(&Values::parse(&Example::fields(), &body)?.0)
+    }
+
+    #[test]
+    fn absent_null_and_false_are_told_apart() {
+        let absent = example(json!({"name": "a"})).expect("valid");
+        assert_eq!((absent.verify, absent.force, absent.ttl), (None, false, Change::Keep));
+        let null = example(json!({"name": "a", "verify": null, "ttl": null})).expect("valid");
+        assert_eq!((null.verify, null.ttl), (None, Change::Clear));
+        let set = example(json!({"name": "a", "verify": false, "force": true, "ttl": "1m"})).expect("valid");
+        assert_eq!((set.verify, set.force, set.ttl), (Some(false), true, Change::Set(Duration::from_secs(60))));
+        assert_eq!(set.name, Name("a".into()));
+    }
+
+    #[test]
+    fn what_is_required_is_named() {
+        assert_eq!(example(json!({})).map(|_| ()).expect_err("no name"), Invalid::new("name", "is required"));
+    }
+
+    #[test]
+    fn the_doc_comment_is_the_help() {
+        let fields = Example::fields();
+        assert_eq!((fields[0].help.as_ref(), fields[0].required), ("Must be there.", true));
+        assert_eq!(fields[2].default.as_deref(), Some("false"));
+    }
 }

@@ -6,5 +6,6 @@
 mod host;
 mod memory;
 mod proto;
+mod real;
 mod simulator;
 mod support;

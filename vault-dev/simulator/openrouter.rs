@@ -257,7 +257,7 @@ impl Vendor for OpenRouter {
     }
 
     fn snapshot(&self, at: Moment) -> Value {
-        json!({"keys": self.keys.snapshot(at), "guardrails": self.guardrails.iter().map(Guardrail::show).collect::<Vec<_>>()})
+        json!({"keys": self.keys.snapshot(at), "guardrails": {"live": self.guardrails.iter().map(Guardrail::show).collect::<Vec<_>>()}})
     }
 
     fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool {

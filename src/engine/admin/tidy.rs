@@ -1,13 +1,13 @@
 //! `tidy`: compares the ledger with the vendors. The sweep settles what the ledger knows; after a restored snapshot
 //! only this finds the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::super::accounts::Account;
-use super::super::lease::at_vendor::{end, list};
+use super::super::lease::at_vendor::{end, end_by_name, list};
 use super::super::lease::creds::rfc3339;
 use super::super::lease::ledger::{Row, State};
 use super::super::lease::naming;
@@ -16,7 +16,7 @@ use super::super::times::TIDY_BUDGET;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{Find, Found};
+use crate::providers::{Find, Found, KeyName};
 use crate::schema::Name;
 
 /// Most entries of either list in an answer.
@@ -124,22 +124,28 @@ async fn compare(
     delete: bool,
     tally: &mut Tally,
 ) -> Result<()> {
+    let mut left_over: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
     for found in listing {
         let Some(id) = naming::id_of(&found.name, &mount.tag) else { continue };
-        if mount.ledger.get(id).await?.is_some() {
-            continue;
+        if mount.ledger.get(id).await?.is_none() {
+            left_over.entry(&found.name).or_default().push(found);
         }
+    }
+    for (name, found) in left_over {
+        // The key itself stands for what was made with it.
+        let first = found.iter().find(|found| found.is_key).unwrap_or(&found[0]);
+        let created = first.created.map(rfc3339);
         tally.keys_without_row.push(json!({
-            "config": config, "key_id": found.key.id, "key_name": found.name, "created": found.created.map(rfc3339),
+            "config": config, "key_id": first.key.id, "key_name": name, "created": created,
         }));
         if delete {
-            match end(mount, account, &found.key).await {
+            match end_by_name(mount, account, &KeyName(name.to_owned()), listing).await {
                 Ok(_) => tally.deleted_keys += 1,
-                Err(error) => tally.warnings.push(format!("{:?} was not deleted: {error}", found.name)),
+                Err(error) => tally.warnings.push(format!("{name:?} was not deleted: {error}")),
             }
         }
     }
-    let listed: BTreeMap<&str, &Found> = listing.iter().map(|found| (found.name.as_str(), found)).collect();
+    let listed: BTreeSet<&str> = listing.iter().filter(|found| found.is_key).map(|found| found.name.as_str()).collect();
     for id in mount.ledger.ids(&ListArgs { after: None, limit: None }).await? {
         let _lock = mount.ledger.locks.write(&id).await;
         let Some(row) = mount.ledger.get(&id).await? else { continue };
@@ -161,6 +167,6 @@ async fn compare(
 }
 
 /// Rows that are being made, or that the sweep is settling, are not judged.
-fn without_key(mount: &AiMount, row: &Row, listed: &BTreeMap<&str, &Found>) -> bool {
-    row.state == State::Live && !mount.running.contains(&row.id) && !listed.contains_key(row.name.as_str())
+fn without_key(mount: &AiMount, row: &Row, listed: &BTreeSet<&str>) -> bool {
+    row.state == State::Live && !mount.running.contains(&row.id) && !listed.contains(row.name.as_str())
 }

@@ -15,7 +15,7 @@ pub async fn end(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone> 
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
     let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, None)).await;
     let ended = ended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")));
-    ended.map_err(|fault| upstream::error(account.vendor.about().title, fault, None))
+    ended.map_err(|fault| upstream::error(fault, None))
 }
 
 /// Ends whatever carries exactly this name; returns how many that were.
@@ -48,7 +48,7 @@ pub async fn list(mount: &AiMount, account: &Account, limit: Duration) -> Result
     };
     let listed = tokio::time::timeout(limit, pages).await;
     let listed = listed.unwrap_or_else(|_| Err(Fault::unknown("the listing took too long")));
-    listed.map_err(|fault| upstream::error(account.vendor.about().title, fault, None))
+    listed.map_err(|fault| upstream::error(fault, None))
 }
 
 /// Whether a failure is the account's for now, so that its other keys need not be tried at once.

@@ -200,7 +200,7 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
         tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
     }
     let after = "what it may have made is found and deleted; asking again is safe";
-    Err(upstream::error(account.vendor.about().title, fault, Some(after)))
+    Err(upstream::error(fault, Some(after)))
 }
 
 /// Deletes a key that will not be handed out. What fails stays for the sweep.

@@ -53,7 +53,7 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
         let until = vendor_end(now, ttl, limits);
         let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key.into(), until)).await;
         let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")));
-        let granted = extended.map_err(|fault| upstream::error(account.vendor.about().title, fault, None))?;
+        let granted = extended.map_err(|fault| upstream::error(fault, None))?;
         step("renew.after-vendor").await;
         if granted < row.deadline {
             max_ttl = (granted - issued).to_std().unwrap_or_default();

@@ -27,7 +27,7 @@ async fn a_write_asks_the_vendor_first() {
                 *value = "sk-not-the-admin-key".into();
             }
         }
-        let error = mount.write("config/main", config.clone()).await.expect_err("refused");
+        let error = mount.write("config/main", config.clone()).await.expect_err(case.provider);
         assert!(matches!(&error, Error::Refused(text) if text.contains("verify=false")), "{error}");
         assert!(!error.to_string().contains("sk-not-the"), "{error}");
         config["verify"] = false.into();
@@ -70,7 +70,8 @@ async fn a_changed_credential_keeps_the_generation_and_a_changed_project_does_no
     let case = Case::named("openai");
     let bench = Bench::new();
     let mount = bench.mount_with(&case).await;
-    let generation = async || mount.read("config/main").await.expect("a config").data.expect("data")["generation"].clone();
+    let generation =
+        async || mount.read("config/main").await.expect("a config").data.expect("data")["generation"].clone();
     let first = generation().await;
     mount.write("config/main", json!({"admin_key": case.admin_key})).await.expect("written");
     assert_eq!(generation().await, first);
@@ -90,8 +91,10 @@ async fn a_field_of_another_vendor_is_refused_by_name() {
 async fn plain_http_and_metadata_addresses_are_refused() {
     let bench = Bench::new();
     let mount = bench.mount().await;
-    for url in ["http://api.example.com/v1", "http://169.254.169.254/v1", "ftp://x", "https://user:pw@x/v1", "nonsense"] {
-        let config = json!({"provider": "openai", "admin_key": "sk-x", "project_id": "p", "api_url": url, "verify": false});
+    for url in ["http://api.example.com/v1", "http://169.254.169.254/v1", "ftp://x", "https://user:pw@x/v1", "nonsense"]
+    {
+        let config =
+            json!({"provider": "openai", "admin_key": "sk-x", "project_id": "p", "api_url": url, "verify": false});
         let error = mount.write("config/main", config).await.expect_err(url);
         assert!(matches!(error, Error::Invalid(_)), "{url}: {error}");
     }
@@ -126,7 +129,10 @@ async fn a_patch_of_nothing_is_not_found_and_lists_page() {
     let error = mount.send(Operation::Patch, "config/main", json!({"allow_http": true})).await.expect_err("none");
     assert!(matches!(error, Error::NotFound(_)), "{error}");
     for name in ["a", "b", "c"] {
-        mount.write(&format!("config/{name}"), Case::named("openai").config(&bench.simulator.url)).await.expect("stored");
+        mount
+            .write(&format!("config/{name}"), Case::named("openai").config(&bench.simulator.url))
+            .await
+            .expect("stored");
     }
     let page = mount.send(Operation::List, "config/", json!({"after": "a", "limit": "1"})).await.expect("a page");
     assert_eq!(page.data.expect("data")["keys"], json!(["b"]));
@@ -139,7 +145,8 @@ async fn records_are_versioned_and_a_newer_one_is_refused_with_the_way_out() {
     let stored = bench.storage.get("roles/dev").await.expect("read").expect("stored");
     let newer = stored.expose().replace("\"v\":1", "\"v\":9");
     assert_ne!(newer, stored.expose(), "a version is in every record");
-    let entry = vault_plugin_secrets_ai::logical::Entry { key: "roles/dev".into(), value: newer.into(), seal_wrap: false };
+    let entry =
+        vault_plugin_secrets_ai::logical::Entry { key: "roles/dev".into(), value: newer.into(), seal_wrap: false };
     bench.storage.put(entry).await.expect("stored");
     let Err(error) = mount.creds().await else { panic!("refused") };
     assert!(matches!(&error, Error::Unavailable(text) if text.contains("newer plugin version")), "{error}");

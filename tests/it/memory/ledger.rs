@@ -16,7 +16,10 @@ async fn a_key_whose_creation_was_cut_off_is_found_and_deleted() {
     for case in &CASES {
         let bench = Bench::new();
         let mount = bench.mount_with(case).await;
-        bench.simulator.faults(json!([{"vendor": case.provider, "method": "POST", "kind": "drop_after", "times": -1}])).await;
+        bench
+            .simulator
+            .faults(json!([{"vendor": case.provider, "method": "POST", "kind": "drop_after", "times": -1}]))
+            .await;
         let Err(error) = mount.creds().await else { panic!("{}: the answer was lost", case.provider) };
         assert!(matches!(error, Error::OutcomeUnknown(_)), "{}: {error}", case.provider);
         assert_eq!(bench.simulator.live(case.provider).await.len(), 1, "{}: made all the same", case.provider);
@@ -124,7 +127,10 @@ async fn a_failed_revocation_is_tried_until_it_succeeds() {
         let bench = Bench::new();
         let mount = bench.mount_with(case).await;
         let issued = mount.creds().await.expect("a key");
-        bench.simulator.faults(json!([{"vendor": case.provider, "kind": "error_before", "status": 503, "times": -1}])).await;
+        bench
+            .simulator
+            .faults(json!([{"vendor": case.provider, "kind": "error_before", "status": 503, "times": -1}]))
+            .await;
         let error = mount.revoke(&issued).await.expect_err("the vendor is out");
         assert!(matches!(error, Error::Transient(_)), "{error}");
         bench.advance(2 * MINUTE).await;
@@ -167,9 +173,15 @@ async fn an_unmount_leaves_no_key() {
         let mount = bench.mount_with(case).await;
         mount.creds().await.expect("a live key without a lease");
         let failing = mount.creds().await.expect("a key");
-        bench.simulator.faults(json!([{"vendor": case.provider, "method": "POST", "kind": "drop_after", "times": -1}])).await;
+        bench
+            .simulator
+            .faults(json!([{"vendor": case.provider, "method": "POST", "kind": "drop_after", "times": -1}]))
+            .await;
         assert!(mount.creds().await.is_err(), "an unresolved mint");
-        bench.simulator.faults(json!([{"vendor": case.provider, "kind": "error_before", "status": 500, "times": -1}])).await;
+        bench
+            .simulator
+            .faults(json!([{"vendor": case.provider, "kind": "error_before", "status": 500, "times": -1}]))
+            .await;
         assert!(mount.revoke(&failing).await.is_err(), "a failed revocation");
         bench.simulator.faults(json!([])).await;
         bench.system.tainted.store(true, Ordering::SeqCst);

@@ -2,6 +2,6 @@
 
 mod configs;
 mod keys;
-mod ledger;
 mod leases;
+mod ledger;
 mod roles;

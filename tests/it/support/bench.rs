@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use vault_plugin_secrets_ai::base::{Clock, Secret, SystemRng, Time};
 use vault_plugin_secrets_ai::engine::factory_with;
 use vault_plugin_secrets_ai::logical::{
-    Backend, Entity, Entry, Error, Lease, MemoryStorage, Object, Operation, ReplicationState, Request, Response, Result,
-    Setup, Storage, System,
+    Backend, Entity, Entry, Error, Lease, MemoryStorage, Object, Operation, ReplicationState, Request, Response,
+    Result, Setup, Storage, System,
 };
 
 use super::case::Case;
@@ -235,7 +235,11 @@ pub struct TestSystem {
 
 impl Default for TestSystem {
     fn default() -> Self {
-        Self { tainted: AtomicBool::new(false), replication: AtomicU64::new(12288), max_ttl: AtomicU64::new(32 * 86400) }
+        Self {
+            tainted: AtomicBool::new(false),
+            replication: AtomicU64::new(12288),
+            max_ttl: AtomicU64::new(32 * 86400),
+        }
     }
 }
 

@@ -3,4 +3,5 @@
 pub mod bench;
 pub mod case;
 pub mod openapi_check;
+pub mod server;
 pub mod simulator;

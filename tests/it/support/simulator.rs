@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -84,14 +85,13 @@ impl Simulator {
         self.get("/_control/state").await
     }
 
-    /// Names of a vendor's live keys that Vault made.
-    pub async fn live(&self, vendor: &str) -> Vec<String> {
+    /// Names of whatever lives at a vendor that Vault made, each once: a key and what was made for it share one.
+    pub async fn live(&self, vendor: &str) -> BTreeSet<String> {
         let state = self.state().await;
-        let live = state[vendor]["keys"]["live"].as_array().cloned().unwrap_or_default();
-        live.iter()
-            .filter_map(|key| key["name"].as_str())
+        let kinds = state[vendor].as_object().cloned().unwrap_or_default();
+        let live = kinds.values().flat_map(|kind| kind["live"].as_array().cloned().unwrap_or_default());
+        live.filter_map(|object| object["name"].as_str().map(str::to_owned))
             .filter(|name| name.starts_with("vault-"))
-            .map(str::to_owned)
             .collect()
     }
 

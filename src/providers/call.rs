@@ -1,0 +1,97 @@
+use http::Method;
+use reqwest::Url;
+use serde_json::Value;
+
+use super::{Fault, FaultKind};
+use crate::schema::Kind;
+
+/// One request to a vendor, as its admin API knows it: no host, no credential.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    pub(super) body: Option<Value>,
+    /// Sending it twice does no more than sending it once.
+    pub(super) repeatable: bool,
+}
+
+impl Call {
+    /// Reads; repeatable.
+    pub(super) fn get(path: &[&str]) -> Self {
+        Self::new(Method::GET, path, true)
+    }
+
+    /// Deletes; repeatable, since the second finds nothing.
+    pub(super) fn delete(path: &[&str]) -> Self {
+        Self::new(Method::DELETE, path, true)
+    }
+
+    /// Creates or changes; not repeatable unless said so.
+    pub(super) fn post(path: &[&str], body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::POST, path, false) }
+    }
+
+    pub(super) fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+
+    /// Its URL under the endpoint. A segment that could leave the path is refused: a URL's writer drops `..`
+    /// without a word, and `DELETE keys/..` would be another request.
+    pub(super) fn url(&self, endpoint: &Url) -> Result<Url, Fault> {
+        let invalid = |problem: String| Fault::new(FaultKind::Invalid { field: None }, problem);
+        let mut url = endpoint.clone();
+        {
+            let mut segments =
+                url.path_segments_mut().map_err(|()| invalid("the API URL cannot have a path".to_owned()))?;
+            segments.pop_if_empty();
+            for segment in &self.path {
+                Kind::VendorId
+                    .parse(&Value::from(segment.as_str()))
+                    .map_err(|problem| invalid(format!("an id that cannot be part of a URL: {problem}")))?;
+                segments.push(segment);
+            }
+        }
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        Ok(url)
+    }
+
+    /// Its path, for the log.
+    pub(super) fn path(&self) -> String {
+        self.path.join("/")
+    }
+
+    fn new(method: Method, path: &[&str], repeatable: bool) -> Self {
+        let path = path.iter().map(|&segment| segment.to_owned()).collect();
+        Self { method, path, query: Vec::new(), body: None, repeatable }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_put_under_the_endpoint_whatever_its_slash() {
+        for base in ["https://api.example/v1", "https://api.example/v1/"] {
+            let url = Call::get(&["keys", "k_1"]).query("after", "a b").url(&base.parse().expect("url"));
+            assert_eq!(url.expect("valid").as_str(), "https://api.example/v1/keys/k_1?after=a+b");
+        }
+    }
+
+    #[test]
+    fn no_id_leaves_its_place_in_the_path() {
+        let base: Url = "https://api.example/v1".parse().expect("url");
+        for id in ["..", ".", "", "a/b", "%2e%2e", "a?x", "a#x"] {
+            assert!(Call::delete(&["keys", id]).url(&base).is_err(), "{id}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue};
+use reqwest::{Client, Proxy, Url, redirect};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use super::Network;
+use super::call::Call;
+use super::resolver::{OutOfReach, Resolver, check_literal, is_loopback};
+use crate::schema::Invalid;
+
+/// Longest wait for a TCP and TLS connection. A vendor that needs longer is down.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Largest answer that is read, in bytes. A page of 100 keys has 40 to 300 KiB.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// Most requests of one account at a time. Vault revokes with 200 workers, and vendors answer a burst with 429.
+const PARALLEL: usize = 16;
+/// How long an unused connection is kept. Load balancers close theirs after 60 s or more, and a request on a
+/// connection that is being closed has an unknown outcome.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// The HTTP client of one account: its TLS roots, its proxy, its limit of requests at a time.
+/// Follows no redirect, reads no proxy from the environment, connects to no address that `reachable` forbids.
+pub struct Http {
+    client: Client,
+    parallel: Semaphore,
+    allow_http: bool,
+    proxied: bool,
+}
+
+impl Http {
+    /// # Errors
+    /// Where `proxy_url` or `ca_cert` cannot be used.
+    pub fn new(network: &Network) -> Result<Self, Invalid> {
+        let builder = Client::builder()
+            .tls_backend_preconfigured(tls(network.ca_cert.as_deref())?)
+            .dns_resolver(Resolver)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            // What is safe to send again is decided in one place, and that is not here.
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_LIMIT)
+            .pool_idle_timeout(IDLE_LIMIT)
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+        let builder = match network.proxy_url.as_deref() {
+            Some(url) => builder.proxy(proxy(url)?),
+            None => builder.no_proxy(),
+        };
+        let client = builder.build().map_err(|error| Invalid::new("proxy_url", root_cause(&error)))?;
+        let proxied = network.proxy_url.is_some();
+        Ok(Self { client, parallel: Semaphore::new(PARALLEL), allow_http: network.allow_http, proxied })
+    }
+
+    /// Whether the account's credential may be sent to this endpoint: HTTPS, or plain HTTP to this machine, or
+    /// plain HTTP where the operator allows it; and no address that is out of reach.
+    ///
+    /// # Errors
+    /// Names the field `api_url`.
+    pub fn check(&self, url: &Url) -> Result<(), Invalid> {
+        // A proxy would see what goes to "this machine".
+        let plain_allowed = self.allow_http || (is_loopback(url) && !self.proxied);
+        if url.scheme() != "https" && !(url.scheme() == "http" && plain_allowed) {
+            return Err(Invalid::new(
+                "api_url",
+                "must be https: plain http goes to this machine only, or needs allow_http=true",
+            ));
+        }
+        check_literal(url).map_err(|error| Invalid::new("api_url", error.to_string()))
+    }
+
+    /// Waits for a turn. None where there was none before the deadline.
+    pub(super) async fn turn(&self, deadline: Instant) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        timeout_at(deadline, self.parallel.acquire()).await.ok()?.ok()
+    }
+
+    /// Sends a call once and reads the whole answer, of whatever status.
+    pub(super) async fn once(
+        &self,
+        call: &Call,
+        url: Url,
+        headers: HeaderMap,
+        deadline: Instant,
+    ) -> Result<Raw, Broken> {
+        let mut request = self.client.request(call.method.clone(), url).headers(headers);
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        timeout_at(deadline, exchange(request)).await.unwrap_or(Err(Broken::Late))
+    }
+}
+
+/// An answer as it came.
+pub(super) struct Raw {
+    pub(super) status: u16,
+    pub(super) body: Body,
+    pub(super) retry_after: Option<String>,
+}
+
+pub(super) enum Body {
+    Empty,
+    Json(Value),
+    /// Not JSON: the page of a proxy, or worse. Nobody needs its text.
+    Foreign,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// No connection, so nothing was sent.
+    Unconnected(String),
+    /// Nothing was sent: the address must not be reached.
+    OutOfReach,
+    /// Sent, and then the connection broke.
+    Dropped(String),
+    /// Sent, and no answer in time.
+    Late,
+    /// Sent, and the answer is longer than anything that is expected.
+    TooLong,
+}
+
+/// The header that carries a credential. `credential` has let only visible ASCII through, so this does not fail.
+pub(super) fn bearer(credential: &str) -> Option<HeaderMap> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {credential}")).ok()?;
+    value.set_sensitive(true);
+    Some(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+}
+
+async fn exchange(request: reqwest::RequestBuilder) -> Result<Raw, Broken> {
+    let mut response = request.send().await.map_err(|error| broken(&error))?;
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+        if bytes.len() + chunk.len() > BODY_LIMIT {
+            return Err(Broken::TooLong);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    let body = match serde_json::from_slice(&bytes) {
+        Ok(json) => Body::Json(json),
+        Err(_) if bytes.trim_ascii().is_empty() => Body::Empty,
+        Err(_) => Body::Foreign,
+    };
+    Ok(Raw { status, body, retry_after })
+}
+
+fn broken(error: &reqwest::Error) -> Broken {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if error.is::<OutOfReach>() {
+            return Broken::OutOfReach;
+        }
+        source = error.source();
+    }
+    if error.is_connect() { Broken::Unconnected(root_cause(error)) } else { Broken::Dropped(root_cause(error)) }
+}
+
+/// The innermost cause: the outer ones say "error sending request", and hold the URL.
+fn root_cause(error: &dyn StdError) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+fn tls(ca_cert: Option<&str>) -> Result<ClientConfig, Invalid> {
+    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(pem) = ca_cert {
+        let bad = |why: &dyn std::fmt::Display| Invalid::new("ca_cert", format!("is not PEM certificates: {why}"));
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(certificate.map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
+        }
+        if roots.len() == before {
+            return Err(bad(&"no certificate in it"));
+        }
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Invalid::new("ca_cert", error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// A proxy's URL. Plain HTTP is usual here and safe: what goes through it is TLS to the vendor.
+fn proxy(url: &str) -> Result<Proxy, Invalid> {
+    let bad = |problem: &str| Invalid::new("proxy_url", problem);
+    let parsed: Url = url.parse().map_err(|_| bad("is not a URL"))?;
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(bad("must be http or https"));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(bad("must not hold a user or a password: it is stored and shown in clear"));
+    }
+    if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(bad("must be a scheme, a host and a port only"));
+    }
+    check_literal(&parsed).map_err(|error| bad(&error.to_string()))?;
+    Proxy::all(parsed).map_err(|_| bad("cannot be used"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(change: impl FnOnce(&mut Network)) -> Result<Http, Invalid> {
+        let mut network = Network::default();
+        change(&mut network);
+        Http::new(&network)
+    }
+
+    fn url(text: &str) -> Url {
+        text.parse().expect("a URL")
+    }
+
+    #[test]
+    fn plain_http_goes_to_this_machine_only() {
+        let http = with(|_| ()).expect("client");
+        for good in ["https://api.example/v1", "http://127.0.0.1:1/v1", "http://localhost:1", "http://[::1]:1"] {
+            assert_eq!(http.check(&url(good)), Ok(()), "{good}");
+        }
+        for bad in ["http://api.example/v1", "http://10.0.0.1", "http://localhost.example", "ftp://127.0.0.1"] {
+            assert_eq!(http.check(&url(bad)).expect_err(bad).field, "api_url");
+        }
+        let allowed = with(|network| network.allow_http = true).expect("client");
+        assert_eq!(allowed.check(&url("http://10.0.0.1")), Ok(()));
+        let proxied = with(|network| network.proxy_url = Some("http://10.0.0.9:3128".into())).expect("client");
+        assert!(proxied.check(&url("http://127.0.0.1:1")).is_err(), "the proxy would read it");
+    }
+
+    #[test]
+    fn metadata_addresses_are_refused_in_every_spelling() {
+        let http = with(|network| network.allow_http = true).expect("client");
+        for bad in
+            ["https://169.254.169.254", "http://0xa9fea9fe/v1", "http://[::ffff:169.254.169.254]", "http://2852039166"]
+        {
+            assert!(http.check(&url(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_plain_url_without_a_password() {
+        for bad in [
+            "socks5://a:1",
+            "http://u:p@a:1",
+            "http://a:1/x",
+            "http://169.254.169.254:80",
+            "not a url",
+            "http://a:1/?x",
+        ] {
+            let error = with(|network| network.proxy_url = Some(bad.to_owned())).err().expect(bad);
+            assert_eq!(error.field, "proxy_url", "{bad}");
+        }
+        assert!(with(|network| network.proxy_url = Some("http://proxy.internal:3128".into())).is_ok());
+    }
+
+    #[test]
+    fn a_ca_certificate_must_be_one() {
+        for bad in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let error = with(|network| network.ca_cert = Some(bad.to_owned())).err().expect("refused");
+            assert_eq!(error.field, "ca_cert", "{bad}");
+        }
+    }
+
+    /// A TLS server of one connection that answers `{}`, and its certificate.
+    async fn tls_server() -> (std::net::SocketAddr, String) {
+        use base64::Engine as _;
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("a key");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        let body = base64::engine::general_purpose::STANDARD.encode(made.cert.der());
+        (at, format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"))
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_trusted_only_where_it_was_given() {
+        let deadline = Instant::now() + CONNECT_LIMIT;
+        for trusted in [true, false] {
+            let (at, pem) = tls_server().await;
+            let http = with(|network| network.ca_cert = trusted.then_some(pem)).expect("client");
+            let target = url(&format!("https://localhost:{}/", at.port()));
+            let outcome = http.once(&Call::get(&[]), target, HeaderMap::new(), deadline).await;
+            match outcome {
+                Ok(raw) => assert!(trusted && matches!(raw.body, Body::Json(_))),
+                Err(Broken::Unconnected(cause)) => assert!(!trusted && cause.contains("UnknownIssuer"), "{cause}"),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{LONGEST, TITLE};
+use crate::base::Time;
+use crate::providers::answer::{Answer, Failure, parse_time, seconds_until};
+use crate::providers::call::Call;
+use crate::providers::listing::Place;
+use crate::providers::talk::Talk;
+use crate::providers::{Cursor, Cx, Fault, FaultKind, Found, Gone, Issued, Order, Page, Probe, Ref};
+
+/// Entries of a page, the most that the vendor gives (specification of August).
+const PAGE: usize = 100;
+
+/// What a listing goes through. An own service account is found beside its key, which has a name of the vendor's.
+const COLLECTIONS: &[&str] = &["keys", "accounts", "admin"];
+/// In `Ref::extra`: the service account that was made for this key and ends with it.
+const OWN_ACCOUNT: &str = "service_account";
+/// In `Ref::extra`: set where the key is an admin key.
+const ADMIN: &str = "admin";
+
+/// One operation in the account's project.
+pub(super) struct Session<'a> {
+    pub(super) talk: Talk<'a>,
+    project: &'a str,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(cx: &'a Cx<'a>) -> Result<Self, Fault> {
+        let identity = &cx.account.identity;
+        let project =
+            identity.text("project_id").ok_or_else(|| invalid(Some("project_id"), "project_id is missing"))?;
+        let mut talk = Talk::new(cx, TITLE)?;
+        if let Some(organization) = identity.text("organization") {
+            talk = talk.header("openai-organization", organization);
+        }
+        Ok(Self { talk, project })
+    }
+
+    pub(super) fn path<'p>(&'p self, rest: &[&'p str]) -> Vec<&'p str> {
+        ["organization", "projects", self.project].into_iter().chain(rest.iter().copied()).collect()
+    }
+
+    fn seconds(&self, order: &Order<'_>) -> Option<u64> {
+        order.until.map(|until| seconds_until(self.talk.cx.clock.now(), until, LONGEST))
+    }
+
+    pub(super) async fn issue_shared(&self, order: &Order<'_>) -> Result<Issued, Fault> {
+        let scope = &order.scope.0;
+        let account =
+            scope.need("service_account_id").map_err(|error| invalid(Some(&error.field), &error.to_string()))?;
+        let mut body = Map::from_iter([("name".to_owned(), Value::from(order.name.0.as_str()))]);
+        // An empty list would mean all permissions.
+        if let Some(scopes) = scope.list("scopes").filter(|scopes| !scopes.is_empty()) {
+            body.insert("scopes".into(), scopes.into());
+        } else if !scope.flag("allow_unscoped") {
+            return Err(invalid(Some("scopes"), "scopes are missing, and allow_unscoped is not set"));
+        }
+        if let Some(seconds) = self.seconds(order) {
+            body.insert("expires_in_seconds".into(), seconds.into());
+        }
+        let call = Call::post(&self.path(&["service_accounts", account, "api_keys"]), body.into());
+        let answer = self.talk.send(call).await.map_err(|failure| match () {
+            () if failure.doubtful => failure.into(),
+            () if is_unknown_expiry(&failure) => invalid(
+                Some("expires_in_seconds"),
+                "this API of OpenAI is from before November 2026 and gives no expiry to a key of a service account: \
+                 use mode=service_account, or no expiry",
+            ),
+            () if is_unknown_route(&failure) => invalid(
+                Some("mode"),
+                "this API of OpenAI makes no keys for an existing service account: use mode=service_account",
+            ),
+            () if failure.vendor_said(404) => {
+                Fault::new(FaultKind::Invalid { field: Some("service_account_id".into()) }, failure.fault.text)
+            }
+            () => failure.into(),
+        })?;
+        issued(&answer, "", |id| Ref::new(id, &[]))
+    }
+
+    pub(super) async fn issue_own(&self, order: &Order<'_>) -> Result<Issued, Fault> {
+        let path = self.path(&["service_accounts"]);
+        let name = order.name.0.as_str();
+        let mut warnings = Vec::new();
+        let answer = match self.seconds(order) {
+            None => self.talk.send(Call::post(&path, json!({"name": name}))).await?,
+            Some(seconds) => {
+                let body = json!({"name": name, "expires_in_seconds": seconds});
+                match self.talk.send(Call::post(&path, body)).await {
+                    // A refusal of the field itself, so nothing was made.
+                    Err(failure) if is_unknown_expiry(&failure) && !failure.doubtful => {
+                        warnings.push(
+                            "OpenAI took no expiry for this key: if it is not revoked, it stays until it is deleted by hand"
+                                .to_owned(),
+                        );
+                        self.talk.send(Call::post(&path, json!({"name": name}))).await?
+                    }
+                    other => other?,
+                }
+            }
+        };
+        let account = answer.need("/id")?;
+        match issued(&answer, "/api_key", |id| Ref::new(id, &[(OWN_ACCOUNT, account)])) {
+            Ok(issued) => Ok(Issued { warnings, ..issued }),
+            Err(fault) => {
+                let undo = Self { talk: self.talk.undo(), project: self.project };
+                undo.end_account(account).await?;
+                Err(Fault::new(FaultKind::Refused, format!("{fault}; the service account was deleted again")))
+            }
+        }
+    }
+
+    pub(super) async fn issue_admin_key(&self, order: &Order<'_>) -> Result<Issued, Fault> {
+        let mut body = json!({"name": order.name.0});
+        if let Some(seconds) = self.seconds(order) {
+            body["expires_in_seconds"] = seconds.into();
+        }
+        let answer = self.talk.send(Call::post(&["organization", "admin_api_keys"], body)).await?;
+        issued(&answer, "", |id| Ref::new(id, &[(ADMIN, "true")]))
+    }
+
+    pub(super) async fn extend(&self, key: &Ref, until: Time) -> Result<Time, Fault> {
+        let body = json!({"expires_in_seconds": seconds_until(self.talk.cx.clock.now(), until, LONGEST)});
+        let call = Call::post(&self.path(&["api_keys", &key.id]), body).repeatable();
+        let answer = self.talk.send(call).await.map_err(|failure| {
+            let old = is_unknown_route(&failure) || is_unknown_expiry(&failure);
+            if old {
+                invalid(None, "this API of OpenAI is from before November 2026 and cannot move an expiry")
+            } else {
+                failure.into()
+            }
+        })?;
+        answer.need_time("/expires_at")
+    }
+
+    pub(super) async fn end(&self, key: &Ref) -> Result<Gone, Fault> {
+        if key.text(ADMIN).is_some() {
+            return match self.talk.send(Call::delete(&["organization", "admin_api_keys", &key.id])).await {
+                Ok(answer) => deleted(&answer),
+                Err(failure) if failure.vendor_said(404) && !is_unknown_route(&failure) => Ok(Gone::Already),
+                Err(failure) => Err(failure.into()),
+            };
+        }
+        if let Some(account) = key.text(OWN_ACCOUNT) {
+            return self.end_account(account).await;
+        }
+        match self.talk.send(Call::delete(&self.path(&["api_keys", &key.id]))).await {
+            Ok(answer) => deleted(&answer),
+            Err(failure) if failure.mentions("service account") && !failure.mentions("archived") => {
+                let text = "this API of OpenAI is from before November 2026 and deletes no single key of a service \
+                            account: delete the key or its service account in the dashboard, or use mode=service_account";
+                Err(Fault::new(FaultKind::Refused, format!("{text} ({})", failure.fault.text)))
+            }
+            Err(failure) => self.gone_after_all(failure).await,
+        }
+    }
+
+    async fn end_account(&self, account: &str) -> Result<Gone, Fault> {
+        match self.talk.send(Call::delete(&self.path(&["service_accounts", account]))).await {
+            Ok(answer) => deleted(&answer),
+            Err(failure) => self.gone_after_all(failure).await,
+        }
+    }
+
+    /// A second look where a deletion failed: archived projects have no service accounts (specification of August),
+    /// and "not found" says that the key is gone only where its project is found.
+    async fn gone_after_all(&self, failure: Failure) -> Result<Gone, Fault> {
+        if failure.said.is_none() || !matches!(failure.status, Some(400 | 404 | 409)) || is_unknown_route(&failure) {
+            return Err(failure.into());
+        }
+        match self.talk.send(Call::get(&self.path(&[]))).await {
+            Ok(project) if project.text("/id") != Some(self.project) => Err(failure.into()),
+            Ok(project) if is_archived(&project) || failure.status == Some(404) => Ok(Gone::Already),
+            _ => Err(failure.into()),
+        }
+    }
+
+    pub(super) async fn list(&self, prefix: &str, from: Option<&Cursor>) -> Result<Page, Fault> {
+        let (collection, place) = Place::of(from, COLLECTIONS)?;
+        let path = match collection {
+            "keys" => self.path(&["api_keys"]),
+            "accounts" => self.path(&["service_accounts"]),
+            _ => vec!["organization", "admin_api_keys"],
+        };
+        let mut call = Call::get(&path).query("limit", PAGE);
+        if collection == "keys" {
+            // Without it enabled keys are hidden whose owner has lost access (specification of August).
+            call = call.query("owner_project_access", "any");
+        }
+        if !place.at.is_empty() {
+            call = call.query("after", place.at);
+        }
+        let answer = match self.talk.send(call).await {
+            Ok(answer) => answer,
+            // Archived projects have no service accounts.
+            Err(failure) if collection == "accounts" && failure.vendor_said(400) && failure.mentions("archived") => {
+                return Ok(place.page(Vec::new(), None, COLLECTIONS));
+            }
+            // An admin key may be confined to projects; then it has made no admin keys either.
+            Err(failure) if collection == "admin" && failure.is_refusal() => {
+                return Ok(place.page(Vec::new(), None, COLLECTIONS));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        let entries = answer.need_list("/data")?;
+        let found = entries.iter().filter_map(|entry| found(collection, prefix, entry)).collect();
+        let more = answer.at("/has_more").and_then(Value::as_bool).unwrap_or(false);
+        let last = entries.last().and_then(|entry| entry["id"].as_str()).filter(|last| more && *last != place.at);
+        Ok(place.page(found, last.map(str::to_owned), COLLECTIONS))
+    }
+
+    pub(super) async fn probe(&self) -> Result<Probe, Fault> {
+        let mut probe = Probe::default();
+        let project = self.talk.send(Call::get(&self.path(&[]))).await.map_err(|failure| {
+            if failure.vendor_said(404) { invalid(Some("project_id"), &failure.fault.text) } else { failure.into() }
+        })?;
+        let name = project.text("/name").map(|name| self.talk.shown(name));
+        probe.identity = Some(format!("project {} ({})", name.unwrap_or_default(), self.project));
+        if is_archived(&project) {
+            probe.missing.push(format!("project {} is archived: name another", self.project));
+            return Ok(probe);
+        }
+        for (part, what) in [("api_keys", "API keys"), ("service_accounts", "service accounts")] {
+            match self.talk.send(Call::get(&self.path(&[part])).query("limit", 1)).await {
+                Ok(answer) if part == "service_accounts" && answer.need_list("/data")?.is_empty() => {
+                    probe
+                        .warnings
+                        .push("the project has no service account: mode service_account_key needs one".into());
+                }
+                Ok(_) => {}
+                Err(failure) if failure.is_refusal() => probe.missing.push(format!(
+                    "the admin key cannot list the project's {what}: give it permission to manage them ({})",
+                    failure.fault
+                )),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        probe.credential = self.own_admin_key().await?;
+        probe.warnings.push("whether the admin key may create and delete keys can only be known by doing it".into());
+        Ok(probe)
+    }
+
+    /// The entry of the admin key in use: the only one whose shown ends fit it.
+    async fn own_admin_key(&self) -> Result<Option<Ref>, Fault> {
+        let call = Call::get(&["organization", "admin_api_keys"]).query("limit", PAGE);
+        let answer = match self.talk.send(call).await {
+            Ok(answer) => answer,
+            Err(failure) if failure.is_refusal() => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        };
+        let credential = self.talk.cx.account.credential.expose();
+        let mut fitting =
+            answer.need_list("/data")?.iter().filter(|entry| fits(credential, entry["redacted_value"].as_str()));
+        let only = fitting.next().filter(|_| fitting.next().is_none());
+        Ok(only.and_then(|entry| entry["id"].as_str()).map(|id| Ref::new(id, &[(ADMIN, "true")])))
+    }
+}
+
+/// A key out of the answer that made it, at the pointer `at`.
+fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Issued, Fault> {
+    Ok(Issued {
+        key: key(answer.need(&format!("{at}/id"))?),
+        secret: answer.need_secret(&format!("{at}/value"))?,
+        expires: answer.time(&format!("{at}/expires_at")),
+        headers: BTreeMap::new(),
+        warnings: Vec::new(),
+    })
+}
+
+fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
+    let name = entry["name"].as_str().filter(|name| name.starts_with(prefix))?;
+    let id = entry["id"].as_str()?;
+    let key = match collection {
+        "accounts" => Ref::new(id, &[(OWN_ACCOUNT, id)]),
+        "admin" => Ref::new(id, &[(ADMIN, "true")]),
+        // The key of a service account that is ours alone goes with the account.
+        _ => match &entry["owner"]["service_account"] {
+            account if account["name"].as_str().is_some_and(|name| name.starts_with(prefix)) => {
+                Ref::new(id, &[(OWN_ACCOUNT, account["id"].as_str()?)])
+            }
+            _ => Ref::new(id, &[]),
+        },
+    };
+    Some(Found {
+        name: name.to_owned(),
+        is_key: collection != "accounts",
+        key,
+        created: parse_time(&entry["created_at"]),
+    })
+}
+
+fn deleted(answer: &Answer) -> Result<Gone, Fault> {
+    match answer.at("/deleted").and_then(Value::as_bool) {
+        Some(true) => Ok(Gone::Now),
+        _ => Err(answer.lacks("/deleted")),
+    }
+}
+
+fn is_archived(project: &Answer) -> bool {
+    project.text("/status") == Some("archived") || project.at("/archived_at").is_some()
+}
+
+/// The vendor does not know the field `expires_in_seconds`, as opposed to its value.
+fn is_unknown_expiry(failure: &Failure) -> bool {
+    let said = failure.said.as_ref();
+    let unknown = ["unknown parameter", "unrecognized request argument", "additional properties", "unexpected field"];
+    failure.vendor_said(400)
+        && failure.mentions("expires_in_seconds")
+        && (said.is_some_and(|said| said.code == "unknown_parameter")
+            || unknown.iter().any(|text| failure.mentions(text)))
+}
+
+/// The vendor does not know the path or the method, as opposed to what the path names.
+fn is_unknown_route(failure: &Failure) -> bool {
+    failure.vendor_said(405)
+        || (failure.vendor_said(404) && (failure.mentions("invalid url") || failure.mentions("unknown request url")))
+}
+
+/// Whether a secret has the ends that the vendor shows: `sk-admin…abcd`, dots or stars between.
+fn fits(secret: &str, shown: Option<&str>) -> bool {
+    /// Fewer characters at the end fit too many keys.
+    const SHORTEST_END: usize = 3;
+    let Some((start, rest)) = shown.and_then(|shown| shown.split_once(['.', '*', '…'])) else {
+        return false;
+    };
+    let end = rest.trim_start_matches(['.', '*', '…']);
+    end.len() >= SHORTEST_END && secret.starts_with(start) && secret.ends_with(end)
+}
+
+fn invalid(field: Option<&str>, text: &str) -> Fault {
+    Fault::new(FaultKind::Invalid { field: field.map(str::to_owned) }, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admin_key_is_known_by_its_ends() {
+        assert!(fits("sk-admin-abcdef", Some("sk-admin...def")));
+        assert!(fits("sk-admin-abcdef", Some("sk-admin**********cdef")));
+        assert!(!fits("sk-admin-abcdef", Some("sk-admin...xyz")));
+        assert!(!fits("sk-admin-abcdef", Some("sk-admin...")));
+        assert!(!fits("sk-admin-abcdef", None));
+    }
+}

@@ -1,0 +1,355 @@
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use super::answer::{Answer, Failure, Said};
+use super::call::Call;
+use super::http::{Body, Broken, Raw, bearer};
+use super::retry::{parse_retry_after, wait_before_retry};
+use super::{Cx, Fault, FaultKind};
+use crate::base::{Secret, redacted};
+
+/// All calls of one operation, tries and waits included. With `UNDO` it stays under the 30 s that a mint may take.
+const BUDGET: Duration = Duration::from_secs(20);
+/// What undoing may take after the budget is used up.
+const UNDO: Duration = Duration::from_secs(8);
+/// One try of a call that may be tried again. A call that may not has all that is left of the budget.
+const TRY_LIMIT: Duration = Duration::from_secs(8);
+/// Longest text of a vendor that is shown, in characters.
+const TEXT_LIMIT: usize = 200;
+
+/// One operation at a vendor: its calls share a credential, a budget of time, and the secrets that no text may show.
+/// Time is the runtime's and not the injected clock: it is spent waiting for a network.
+pub(super) struct Talk<'a> {
+    pub(super) cx: &'a Cx<'a>,
+    title: &'static str,
+    headers: HeaderMap,
+    secrets: Vec<Secret>,
+    deadline: Instant,
+}
+
+impl<'a> Talk<'a> {
+    /// An operation that presents the account's credential as a bearer token. `title` is the vendor's.
+    pub(super) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
+        cx.http.check(&cx.account.endpoint).map_err(|invalid| {
+            Fault::new(FaultKind::Invalid { field: Some(invalid.field.clone()) }, invalid.to_string())
+        })?;
+        let headers = bearer(cx.account.credential.expose())
+            .ok_or_else(|| Fault::new(FaultKind::Refused, "the credential holds characters that no key has"))?;
+        let secrets = vec![cx.account.credential.clone()];
+        Ok(Self { cx, title, headers, secrets, deadline: Instant::now() + BUDGET })
+    }
+
+    /// Adds a header to every call. A value that no header can carry is left out.
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+
+    /// Hides one more secret in all texts.
+    pub(super) fn hide(&mut self, secret: &Secret) {
+        self.secrets.push(secret.clone());
+    }
+
+    /// The same operation with time to undo what it has made.
+    pub(super) fn undo(&self) -> Self {
+        Self {
+            cx: self.cx,
+            title: self.title,
+            headers: self.headers.clone(),
+            secrets: self.secrets.clone(),
+            deadline: Instant::now() + UNDO,
+        }
+    }
+
+    /// Sends a call, again where that is safe, and tells success from failure.
+    pub(super) async fn send(&self, call: Call) -> Result<Answer, Failure> {
+        let url = call.url(&self.cx.account.endpoint).map_err(|fault| self.unsent(fault))?;
+        // Held while waiting too: what the vendor slows down should not be joined by others.
+        let _turn = self.cx.http.turn(self.deadline).await.ok_or_else(|| {
+            let text = format!("too many requests to {} are under way", self.title);
+            self.unsent(Fault::new(FaultKind::Busy { after: None }, text))
+        })?;
+        let mut tries = 0;
+        let mut doubtful = false;
+        loop {
+            tries += 1;
+            let deadline = if call.repeatable { self.deadline.min(Instant::now() + TRY_LIMIT) } else { self.deadline };
+            let outcome = self.cx.http.once(&call, url.clone(), self.headers.clone(), deadline).await;
+            let mut failure = match self.judge(&call, outcome) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            debug!(vendor = self.title, method = %call.method, path = call.path(), tries, fault = %failure.fault, "a call failed");
+            let wait = wait_before_retry(call.repeatable, &failure.fault.kind, tries, self.cx.rng);
+            match wait.filter(|wait| Instant::now() + *wait < self.deadline) {
+                Some(wait) => {
+                    doubtful |= failure.fault.kind == FaultKind::Unknown;
+                    sleep(wait).await;
+                }
+                None => {
+                    failure.doubtful = doubtful;
+                    if doubtful && failure.fault.kind.made_nothing() && call.method != http::Method::GET {
+                        // This try did nothing, but one before it may have.
+                        failure.fault.kind = FaultKind::Unknown;
+                    }
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    /// Text of a vendor, fit to be shown.
+    pub(super) fn shown(&self, text: &str) -> String {
+        let secrets: Vec<&Secret> = self.secrets.iter().collect();
+        redacted(text, &secrets, TEXT_LIMIT)
+    }
+
+    fn judge(&self, call: &Call, outcome: Result<Raw, Broken>) -> Result<Answer, Failure> {
+        let title = self.title;
+        match outcome {
+            Err(Broken::Unconnected(cause)) => {
+                let text = format!("{title} could not be reached: {}", self.shown(&cause));
+                Err(self.unsent(Fault::new(FaultKind::Unreachable, text)))
+            }
+            Err(Broken::OutOfReach) => {
+                let field = Some("api_url".to_owned());
+                let text = format!("{title} was not called: the API URL is at an address that may not be reached");
+                Err(self.unsent(Fault::new(FaultKind::Invalid { field }, text)))
+            }
+            Err(Broken::Dropped(cause)) => {
+                let text = format!("{title} broke the connection off: {}", self.shown(&cause));
+                Err(self.unsent(Fault::unknown(text)))
+            }
+            Err(Broken::Late) => Err(self.unsent(Fault::unknown(format!("{title} did not answer in time")))),
+            Err(Broken::TooLong) => {
+                Err(self.unsent(Fault::unknown(format!("{title} sent an answer that is longer than 1 MiB"))))
+            }
+            Ok(Raw { status: 200..=299, body: Body::Json(json), .. }) => Ok(Answer::new(title, json)),
+            Ok(Raw { status: 200..=299, body: Body::Empty, .. }) => Ok(Answer::new(title, serde_json::Value::Null)),
+            Ok(raw) => Err(self.failure(call, &raw)),
+        }
+    }
+
+    fn failure(&self, call: &Call, raw: &Raw) -> Failure {
+        let said = match &raw.body {
+            Body::Json(json) => Said::parse(json).map(Box::new),
+            Body::Empty | Body::Foreign => None,
+        };
+        let title = self.title;
+        let status = raw.status;
+        let param = said.as_ref().and_then(|said| said.param.clone());
+        let api_url = Some("api_url".to_owned());
+        let (kind, what) = match status {
+            200..=299 => (FaultKind::Unknown, format!("{title} sent an answer that is not JSON")),
+            // The method is not kept by these, so the request may have been taken before the redirect was sent.
+            301..=303 if !call.repeatable => {
+                (FaultKind::Unknown, format!("{title} sent a redirect, which is not followed"))
+            }
+            300..=399 => {
+                let what = format!("{title} sent a redirect, which is not followed: check api_url");
+                (FaultKind::Invalid { field: api_url }, what)
+            }
+            401 => (FaultKind::Refused, format!("{title} refuses the credential")),
+            402 | 403 => (FaultKind::Refused, format!("{title} does not permit this")),
+            429 => {
+                let after = raw.retry_after.as_deref().and_then(|value| parse_retry_after(value, self.cx.clock.now()));
+                (FaultKind::Busy { after }, format!("{title} asks to slow down"))
+            }
+            408 | 425 => (FaultKind::Unknown, format!("{title} cannot answer now")),
+            // A proxy's page says nothing about what the vendor behind it did.
+            400..=499 if said.is_none() => {
+                (FaultKind::Unknown, format!("{title} sent an error that is not its own: check api_url"))
+            }
+            400..=499 => (FaultKind::Invalid { field: param }, format!("{title} refuses the request")),
+            _ => (FaultKind::Unknown, format!("{title} failed")),
+        };
+        let text = match &said {
+            Some(said) if !said.message.is_empty() => format!("{what} ({status}): {}", self.shown(&said.message)),
+            _ => format!("{what} ({status})"),
+        };
+        Failure { fault: Fault::new(kind, text), status: Some(status), said, doubtful: false }
+    }
+
+    const fn unsent(&self, fault: Fault) -> Failure {
+        Failure { fault, status: None, said: None, doubtful: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::base::{SystemClock, SystemRng};
+    use crate::providers::{Account, Http, Network};
+    use crate::schema::Values;
+
+    /// What a server does with one connection, of which each carries one request.
+    enum Act {
+        Send(String),
+        Drop,
+    }
+
+    /// A server that does one act after the other and keeps the requests' first lines.
+    struct Server {
+        at: SocketAddr,
+        seen: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Server {
+        async fn with(acts: Vec<Act>) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let at = listener.local_addr().expect("an address");
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            let lines = Arc::clone(&seen);
+            tokio::spawn(async move {
+                for act in acts {
+                    let (mut stream, _) = listener.accept().await.expect("a connection");
+                    let mut request = vec![0; 8192];
+                    let read = stream.read(&mut request).await.expect("a request");
+                    let text = String::from_utf8_lossy(&request[..read]).into_owned();
+                    lines.lock().expect("no panic").push(text.lines().next().unwrap_or_default().to_owned());
+                    if let Act::Send(answer) = act {
+                        // The client may have had enough of it.
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                }
+            });
+            Self { at, seen }
+        }
+
+        fn seen(&self) -> Vec<String> {
+            self.seen.lock().expect("no panic").clone()
+        }
+
+        async fn ask(&self, call: Call) -> Result<Answer, Failure> {
+            ask(&format!("http://{}/v1", self.at), call).await
+        }
+    }
+
+    async fn ask(url: &str, call: Call) -> Result<Answer, Failure> {
+        let account = Account {
+            endpoint: url.parse().expect("a URL"),
+            client_url: url.to_owned(),
+            identity: Values::default(),
+            credential: "admin-credential-1".into(),
+        };
+        let http = Http::new(&Network { allow_http: true, ..Network::default() }).expect("a client");
+        let cx = Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng };
+        match Talk::new(&cx, "Acme") {
+            Ok(talk) => talk.send(call).await,
+            Err(fault) => Err(Failure { fault, status: None, said: None, doubtful: false }),
+        }
+    }
+
+    fn answer(status: u16, headers: &str, body: &str) -> Act {
+        let length = body.len();
+        Act::Send(format!(
+            "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
+        ))
+    }
+
+    fn create() -> Call {
+        Call::post(&["keys"], json!({"name": "a"}))
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let server = Server::with(vec![answer(307, "location: http://127.0.0.1:1/\r\n", "")]).await;
+        let failure = server.ask(Call::get(&["keys"])).await.expect_err("a redirect");
+        assert_eq!(failure.fault.kind, FaultKind::Invalid { field: Some("api_url".into()) });
+        assert_eq!(server.seen().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_cut_off() {
+        let server = Server::with(vec![answer(200, "", &" ".repeat(1_100_000))]).await;
+        let failure = server.ask(create()).await.expect_err("too long");
+        assert_eq!(failure.fault, Fault::unknown("Acme sent an answer that is longer than 1 MiB"));
+    }
+
+    #[tokio::test]
+    async fn a_request_to_slow_down_is_followed_even_for_a_creation() {
+        let busy = r#"{"error":{"message":"slow"}}"#;
+        let server =
+            Server::with(vec![answer(429, "retry-after: 1\r\n", busy), answer(200, "", r#"{"id":"k_1"}"#)]).await;
+        let started = Instant::now();
+        let answer = server.ask(create()).await.expect("created");
+        assert_eq!(answer.text("/id"), Some("k_1"));
+        assert!(started.elapsed() >= Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn a_long_wait_is_told_and_not_waited_for() {
+        let server = Server::with(vec![answer(429, "retry-after: 60\r\n", "{}")]).await;
+        let failure = server.ask(create()).await.expect_err("busy");
+        assert_eq!(failure.fault.kind, FaultKind::Busy { after: Some(Duration::from_secs(60)) });
+    }
+
+    #[tokio::test]
+    async fn a_creation_is_not_sent_again_after_a_drop_and_a_deletion_is() {
+        let server = Server::with(vec![Act::Drop, answer(200, "", "{}")]).await;
+        let failure = server.ask(create()).await.expect_err("dropped");
+        assert_eq!(failure.fault.kind, FaultKind::Unknown);
+        assert_eq!(server.seen(), ["POST /v1/keys HTTP/1.1"]);
+        let server = Server::with(vec![Act::Drop, answer(503, "", "busy"), answer(200, "", "{}")]).await;
+        assert!(server.ask(Call::delete(&["keys", "k_1"])).await.is_ok());
+        assert_eq!(server.seen().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn doubt_stays_where_a_later_try_did_nothing() {
+        let refusal = r#"{"error":{"message":"taken"}}"#;
+        let server = Server::with(vec![Act::Drop, answer(400, "", refusal)]).await;
+        let failure = server.ask(create().repeatable()).await.expect_err("refused");
+        assert_eq!((failure.fault.kind, failure.doubtful), (FaultKind::Unknown, true));
+    }
+
+    #[tokio::test]
+    async fn a_page_of_a_proxy_is_no_answer_and_is_never_quoted() {
+        let page = "<html><body>{\"@level\":5}\n404</body></html>";
+        for (status, kind) in [(200, FaultKind::Unknown), (404, FaultKind::Unknown), (403, FaultKind::Refused)] {
+            let server = Server::with(vec![answer(status, "content-type: text/html\r\n", page)]).await;
+            let failure = server.ask(create()).await.expect_err("a page");
+            assert_eq!(failure.fault.kind, kind, "{status}");
+            assert!(failure.said.is_none() && !failure.fault.text.contains("level"), "{}", failure.fault);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_listens_so_nothing_was_done() {
+        let failure = ask("http://127.0.0.1:1/v1", create()).await.expect_err("no server");
+        assert_eq!(failure.fault.kind, FaultKind::Unreachable);
+        let failure = ask("http://no-such-host.invalid/v1", create()).await.expect_err("no such host");
+        assert_eq!(failure.fault.kind, FaultKind::Unreachable);
+    }
+
+    #[tokio::test]
+    async fn link_local_addresses_are_not_called() {
+        let failure = ask("http://169.254.169.254/latest", create()).await.expect_err("refused");
+        assert_eq!(failure.fault.kind, FaultKind::Invalid { field: Some("api_url".into()) });
+    }
+
+    #[tokio::test]
+    async fn no_secret_and_no_new_line_is_in_a_fault() {
+        let body =
+            json!({"error": {"message": "bad admin-credential-1\n{\"@level\":5} sk-other-key-123 \u{7}".repeat(20)}});
+        let server = Server::with(vec![answer(401, "", &body.to_string())]).await;
+        let text = server.ask(create()).await.expect_err("refused").fault.text;
+        assert!(
+            text.starts_with("Acme refuses the credential (401): bad [redacted] {\"@level\":5} [redacted]"),
+            "{text}"
+        );
+        assert!(!text.contains("admin-credential-1") && !text.contains('\n') && text.chars().count() < 250, "{text}");
+    }
+}

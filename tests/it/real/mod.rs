@@ -1,0 +1,7 @@
+//! The plugin on a real server.
+
+mod crashes;
+mod help;
+mod hostile;
+mod leases;
+mod lifecycle;
