@@ -64,6 +64,13 @@ impl Broker {
         Self::with_limit(tls, ending, ANNOUNCEMENT_LIMIT)
     }
 
+    /// One to which nothing is ever announced, for tests of what does not use it.
+    #[cfg(test)]
+    pub(crate) fn unused() -> Self {
+        let host = super::host_certificate::HostCertificate::fixture().der();
+        Self::with_limit(Tls::new(host).unwrap(), CancellationToken::new(), Duration::from_millis(1))
+    }
+
     fn with_limit(tls: Tls, ending: CancellationToken, announcement_limit: Duration) -> Self {
         let listeners = Mutex::default();
         Self(Arc::new(Shared { listeners, announced: Notify::new(), announcement_limit, tls, ending }))

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails where they do
 
+mod host;
 mod memory;
 mod proto;
 mod real;
