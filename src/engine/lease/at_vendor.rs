@@ -18,14 +18,15 @@ pub async fn end(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone> 
     ended.map_err(|fault| upstream::error(fault, None))
 }
 
-/// Ends whatever carries exactly this name; returns how many that were.
+/// Ends whatever carries exactly this name; returns how many keys that were. A helper object alone does not count:
+/// the key that it was made for may be missing from a listing that lags.
 pub async fn end_by_name(mount: &AiMount, account: &Account, name: &KeyName, listing: &[Found]) -> Result<usize> {
-    let mut ended = 0;
+    let mut keys = 0;
     for found in listing.iter().filter(|found| found.name == name.0) {
         end(mount, account, &found.key).await?;
-        ended += 1;
+        keys += usize::from(found.is_key);
     }
-    Ok(ended)
+    Ok(keys)
 }
 
 /// Everything at the vendor that carries this mount's tag.
