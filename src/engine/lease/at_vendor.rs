@@ -4,11 +4,16 @@ use super::super::accounts::Account;
 use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;
 use super::super::upstream;
+use super::naming;
 use crate::logical::{Error, Result};
 use crate::providers::{Cursor, Fault, Found, Gone, KeyName, Ref};
 
 /// Most pages of one listing: 100 keys each at the vendors that page.
 const PAGE_LIMIT: usize = 1000;
+/// Most of this mount's keys in one listing, so that a vendor cannot fill the memory.
+const FOUND_LIMIT: usize = 100_000;
+/// Longest id of a vendor's that is kept, in bytes.
+const ID_LIMIT: usize = 256;
 
 /// Ends one key at the vendor. Repeatable.
 pub async fn end(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone> {
@@ -33,20 +38,26 @@ pub async fn end_by_name(mount: &AiMount, account: &Account, name: &KeyName, lis
 pub async fn list(mount: &AiMount, account: &Account, limit: Duration) -> Result<Vec<Found>> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
     let prefix = format!("{}-", mount.tag);
-    let pages = async {
-        let mut all = Vec::new();
-        let mut from: Option<Cursor> = None;
-        for _ in 0..PAGE_LIMIT {
-            let page = account.vendor.list(&cx, &prefix, from.clone()).await?;
-            // A vendor that filters by substring, or not at all, must not bring in another mount's.
-            all.extend(page.found.into_iter().filter(|found| found.name.starts_with(&prefix)));
-            if page.next.is_none() || page.next == from {
-                return Ok(all);
+    let pages =
+        async {
+            let mut all = Vec::new();
+            let mut from: Option<Cursor> = None;
+            for _ in 0..PAGE_LIMIT {
+                let page = account.vendor.list(&cx, &prefix, from.clone()).await?;
+                // A vendor that filters by substring, or not at all, must not bring in another mount's.
+                all.extend(page.found.into_iter().filter(|found| {
+                    naming::id_of(&found.name, &mount.tag).is_some() && found.key.id.len() <= ID_LIMIT
+                }));
+                if all.len() > FOUND_LIMIT {
+                    return Err(Fault::unknown(format!("a listing of more than {FOUND_LIMIT} keys")));
+                }
+                if page.next.is_none() || page.next == from {
+                    return Ok(all);
+                }
+                from = page.next;
             }
-            from = page.next;
-        }
-        Err(Fault::unknown(format!("a listing of more than {PAGE_LIMIT} pages")))
-    };
+            Err(Fault::unknown(format!("a listing of more than {PAGE_LIMIT} pages")))
+        };
     let listed = tokio::time::timeout(limit, pages).await;
     let listed = listed.unwrap_or_else(|_| Err(Fault::unknown("the listing took too long")));
     listed.map_err(|fault| upstream::error(fault, None))

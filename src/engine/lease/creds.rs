@@ -60,9 +60,15 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     if !config::allows(&account.config, &role_name) {
         return Err(not_allowed(&role.config, &role_name));
     }
+    if account.config.provider != role.provider {
+        return Err(Error::Invalid(format!(
+            "role {role_name:?} was written for provider {}, and config {:?} is {} now: write the role again",
+            role.provider, role.config, account.config.provider
+        )));
+    }
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
-    let life = Life::of(&mount, &account, &role, arguments.ttl).await?;
+    let mut life = Life::of(&mount, &account, &role, arguments.ttl).await?;
     let mut row = new_row(&mount, &account, &role_name, &role, &life, &call.request).await?;
     let built = mount.clock.monotonic();
     let running = mount.running.start(&row.id)?;
@@ -84,10 +90,14 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     row.state = State::Live;
     row.key = Some(key.clone().into());
     row.vendor_expiry = issued.expires.or(row.vendor_expiry);
-    let stored = if mount.running.draining() {
-        Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
-    } else {
-        mount.ledger.put(&row).await
+    let granted = life.granted(&mount, issued.expires, account.vendor.about().can.expiry);
+    row.deadline = life.end;
+    let stored = match granted {
+        Err(error) => Err(error),
+        Ok(()) if mount.running.draining() => {
+            Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
+        }
+        Ok(()) => mount.ledger.put(&row).await,
     };
     if let Err(error) = stored {
         undo(&mount, &account, &row).await;
@@ -95,7 +105,7 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     }
     step("mint.after-live").await;
     drop(running);
-    answer(&mount, &account, &row, issued, life)
+    answer(&account, &row, issued, life)
 }
 
 /// How long a lease, and the key itself, will live.
@@ -116,7 +126,11 @@ impl Life {
         let expiry = account.vendor.about().can.expiry;
         let mount_max = mount.system.max_lease_ttl().await?;
         let mut caps = vec![Cap { limit: mount_max, of: "the mount's max_lease_ttl" }];
-        caps.extend(role.max_ttl().map(|limit| Cap { limit, of: "the role's max_ttl" }));
+        match (role.max_ttl(), role.ttl()) {
+            (Some(limit), _) => caps.push(Cap { limit, of: "the role's max_ttl" }),
+            // A caller may ask for less than the role gives, not for more.
+            (None, limit) => caps.push(Cap { limit: limit.unwrap_or(DEFAULT_TTL), of: "the role's ttl" }),
+        }
         caps.extend(expiry.limits().map(|limits| Cap { limit: limits.longest, of: "the vendor's longest expiry" }));
         let wanted = asked.or(role.ttl());
         let (ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
@@ -124,10 +138,11 @@ impl Life {
             // Nobody asked for the default, so nobody misses what was cut.
             warnings.clear();
         }
+        let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
         // A movable expiry limits each renewal, a fixed one the whole life.
-        let whole_life = !matches!(expiry, Expiry::Movable(_));
-        let of_max = caps.iter().filter(|cap| whole_life || cap.of != "the vendor's longest expiry");
-        let max_ttl = of_max.map(|cap| cap.limit).min().unwrap_or(mount_max);
+        if let Expiry::Fixed(limits) = expiry {
+            max_ttl = max_ttl.min(limits.longest);
+        }
         let now = mount.clock.now();
         let until = match expiry {
             Expiry::Never => None,
@@ -135,6 +150,26 @@ impl Life {
             Expiry::Movable(limits) => Some(vendor_end(now, ttl, limits)),
         };
         Ok(Self { ttl, max_ttl, end: now + ttl, until, warnings })
+    }
+
+    /// A vendor that granted less than was asked for bounds the lease. Fails where it granted nothing: a ttl of 0 would
+    /// be the mount's default to the host.
+    fn granted(&mut self, mount: &AiMount, expires: Option<Time>, expiry: Expiry) -> Result<()> {
+        let Some(expires) = expires.filter(|_| expiry != Expiry::Never) else { return Ok(()) };
+        let left = whole_seconds(expires - mount.clock.now());
+        if left.is_zero() {
+            return Err(Error::Unavailable(
+                "the vendor made a key that has expired already, and it was deleted: compare the clocks".into(),
+            ));
+        }
+        if left < self.ttl {
+            self.ttl = left;
+            self.end = expires;
+        }
+        if let Expiry::Fixed(_) = expiry {
+            self.max_ttl = self.max_ttl.min(left);
+        }
+        Ok(())
     }
 }
 
@@ -215,7 +250,7 @@ async fn undo(mount: &AiMount, account: &Account, row: &Row) {
     }
 }
 
-fn answer(mount: &AiMount, account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
+fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
     let about = account.vendor.about();
     let revocable = about.can.end != End::Expires;
     let mut data = Object::new();
@@ -233,20 +268,20 @@ fn answer(mount: &AiMount, account: &Account, row: &Row, issued: Issued, life: L
     if !issued.headers.is_empty() {
         data.insert("headers".into(), json!(issued.headers));
     }
-    let mut max_ttl = life.max_ttl;
-    // A vendor that granted less than was asked for bounds the lease.
-    if let (Expiry::Fixed(_), Some(expires)) = (about.can.expiry, issued.expires) {
-        max_ttl = max_ttl.min((expires - mount.clock.now()).to_std().unwrap_or_default());
-    }
     let lease = Lease {
-        ttl: life.ttl.min(max_ttl),
-        max_ttl,
+        ttl: life.ttl,
+        max_ttl: life.max_ttl,
         renewable: revocable,
         internal: Internal::of(row, issued.key.into()).object()?,
         ..Lease::default()
     };
     let response = Response { lease: Some(lease), ..Response::data(data) };
     Ok(response.with_warnings(life.warnings).with_warnings(issued.warnings))
+}
+
+/// Rounded down; nothing where it is negative.
+pub fn whole_seconds(span: chrono::TimeDelta) -> Duration {
+    Duration::from_secs(u64::try_from(span.num_seconds()).unwrap_or(0))
 }
 
 /// Whole seconds, as the host writes its own times.

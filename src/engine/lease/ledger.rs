@@ -8,7 +8,7 @@ use super::super::record;
 use super::naming;
 use crate::base::{Clock, Time};
 use crate::framework::{ListArgs, Locks};
-use crate::logical::{Object, Result, Storage};
+use crate::logical::{Error, Object, Result, Storage};
 use crate::providers::Ref;
 
 /// One key, from before it is created until the vendor has confirmed it gone: `ledger/<2 of id>/<id>`. No secret.
@@ -164,15 +164,26 @@ impl Ledger {
         Ok(ids)
     }
 
-    /// Reads every row into the index. Rows that come and go meanwhile are noted by whoever does it.
-    pub async fn load(&self) -> Result<()> {
+    /// Reads every row into the index. Rows that come and go meanwhile are noted by whoever does it. A row that cannot
+    /// be read (a newer version wrote it) is left alone; false then.
+    pub async fn load(&self) -> Result<bool> {
+        let mut complete = true;
         for id in self.ids(&ListArgs { after: None, limit: None }).await? {
-            let known = self.index().rows.contains_key(&id);
-            if !known && let Some(row) = self.get(&id).await? {
-                self.note(&row);
+            if self.index().rows.contains_key(&id) {
+                continue;
+            }
+            match self.get(&id).await {
+                Ok(Some(row)) => self.note(&row),
+                Ok(None) => {}
+                // Storage that fails will fail for the next row too.
+                Err(error @ (Error::Storage(_) | Error::ReadOnly)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(id, %error, "a row of the ledger is left alone");
+                    complete = false;
+                }
             }
         }
-        Ok(())
+        Ok(complete)
     }
 
     /// What the index holds, in the order of ids.

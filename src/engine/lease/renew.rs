@@ -1,11 +1,9 @@
-use std::time::Duration;
-
 use super::super::mount::AiMount;
 use super::super::roles::{Role, role_key};
 use super::super::step::step;
 use super::super::times::{DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
-use super::creds::{rfc3339, vendor_end};
+use super::creds::{rfc3339, vendor_end, whole_seconds};
 use super::internal::Internal;
 use super::ledger::State;
 use crate::logical::{Error, Lease, Object, Response, Result};
@@ -34,9 +32,9 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
     let mount_max = mount.system.max_lease_ttl().await?;
     let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
     if let (Expiry::Fixed(_), Some(expires)) = (expiry, row.vendor_expiry) {
-        max_ttl = max_ttl.min((expires - issued).to_std().unwrap_or_default());
+        max_ttl = max_ttl.min(whole_seconds(expires - issued));
     }
-    let left = (issued + max_ttl - now).to_std().unwrap_or_default();
+    let left = whole_seconds(issued + max_ttl - now);
     if left.is_zero() {
         return Err(Error::Invalid("the lease is past its max_ttl: read the role again".into()));
     }
@@ -56,8 +54,13 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
         let granted = extended.map_err(|fault| upstream::error(fault, None))?;
         step("renew.after-vendor").await;
         if granted < row.deadline {
-            max_ttl = (granted - issued).to_std().unwrap_or_default();
-            ttl = (granted - now).to_std().unwrap_or(Duration::ZERO);
+            max_ttl = whole_seconds(granted - issued);
+            ttl = whole_seconds(granted - now);
+            if ttl.is_zero() {
+                return Err(Error::Unavailable(
+                    "the vendor moved the key's expiry into the past: compare the clocks".into(),
+                ));
+            }
         }
         row.vendor_expiry = Some(granted);
         // The vendor's expiry is for the inventory only: a row that says an older one harms nothing.

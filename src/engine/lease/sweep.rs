@@ -45,7 +45,7 @@ impl Drop for Sweeper {
 }
 
 async fn run(mount: Weak<AiMount>, wake: Arc<Notify>) {
-    let mut loaded = false;
+    let mut loaded = Loaded::No;
     while let Some(mount) = mount.upgrade() {
         if let Err(error) = tick(&mount, &mut loaded).await {
             tracing::warn!(mount = mount.tag, %error, "the sweep goes on at the next tick");
@@ -59,14 +59,21 @@ async fn run(mount: Weak<AiMount>, wake: Arc<Notify>) {
     }
 }
 
-async fn tick(mount: &AiMount, loaded: &mut bool) -> Result<()> {
+/// How much of the ledger the index holds. Whether an account is used is known only where it holds all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loaded {
+    No,
+    Part,
+    All,
+}
+
+async fn tick(mount: &AiMount, loaded: &mut Loaded) -> Result<()> {
     if !mount.storage_is_ours().await? {
-        *loaded = false;
+        *loaded = Loaded::No;
         return Ok(());
     }
-    if !*loaded {
-        mount.ledger.load().await?;
-        *loaded = true;
+    if *loaded == Loaded::No {
+        *loaded = if mount.ledger.load().await? { Loaded::All } else { Loaded::Part };
     }
     let draining = mount.running.draining();
     if draining {
@@ -76,7 +83,7 @@ async fn tick(mount: &AiMount, loaded: &mut bool) -> Result<()> {
     let due: Vec<String> =
         mount.ledger.held().into_iter().filter(|(id, held)| round.is_due(id, held)).map(|(id, _)| id).collect();
     futures_util::stream::iter(due).for_each_concurrent(CONCURRENCY, |id| round.settle(id)).await;
-    if !draining {
+    if !draining && *loaded == Loaded::All {
         drop_retired(mount).await?;
     }
     Ok(())
