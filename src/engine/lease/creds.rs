@@ -14,12 +14,13 @@ use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE, MINT_BUDGET, VENDOR_BUDGET}
 use super::super::{config, record, upstream};
 use super::internal::Internal;
 use super::ledger::{Row, RowKind, State};
+use super::revoke::keep_for_the_sweep;
 use super::{at_vendor, naming};
 use crate::base::Time;
 use crate::form;
 use crate::framework::{Call, Cap, Path, capped};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{End, Expiry, Fault, Issued, KeyName, Order, Purpose, Scope};
+use crate::providers::{End, Expiry, Fault, Gone, Issued, KeyName, Order, Purpose, Scope};
 use crate::schema::{Invalid, Name, Values};
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -89,7 +90,7 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     let key = issued.key.clone();
     row.state = State::Live;
     row.key = Some(key.clone().into());
-    row.vendor_expiry = issued.expires.or(row.vendor_expiry);
+    row.vendor_expiry = issued.expires;
     let granted = life.granted(&mount, issued.expires, account.vendor.about().can.expiry);
     row.deadline = life.end;
     let stored = match granted {
@@ -100,7 +101,7 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
         Ok(()) => mount.ledger.put(&row).await,
     };
     if let Err(error) = stored {
-        undo(&mount, &account, &row).await;
+        undo(&mount, &account, row).await;
         return Err(error);
     }
     step("mint.after-live").await;
@@ -239,14 +240,25 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
 }
 
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
-async fn undo(mount: &AiMount, account: &Account, row: &Row) {
+async fn undo(mount: &AiMount, account: &Account, row: Row) {
     let Some(key) = row.key.clone() else { return };
     let undone = match at_vendor::end(mount, account, &key.into()).await {
-        Ok(_) => mount.ledger.delete(&row.id).await,
-        Err(error) => Err(error),
+        // The vendor may not know so fresh a key everywhere yet.
+        Ok(gone) if gone != Gone::Already || !at_vendor::is_young(mount, account, &row) => {
+            mount.ledger.delete(&row.id).await
+        }
+        Ok(_) => {
+            keep_for_the_sweep(mount, row).await;
+            return;
+        }
+        Err(fault) => {
+            tracing::warn!(mount = mount.tag, id = row.id, %fault, "a key that was not handed out stays for the sweep");
+            keep_for_the_sweep(mount, row).await;
+            return;
+        }
     };
     if let Err(error) = undone {
-        tracing::warn!(mount = mount.tag, id = row.id, %error, "a key that was not handed out stays for the sweep");
+        tracing::warn!(mount = mount.tag, %error, "the row of a deleted key stays for the sweep");
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::times::{DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
 use super::creds::{rfc3339, vendor_end, whole_seconds};
 use super::internal::Internal;
-use super::ledger::State;
+use super::ledger::{AccountId, State};
 use crate::logical::{Error, Lease, Object, Response, Result};
 use crate::providers::{Expiry, Fault};
 
@@ -18,7 +18,8 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
     let role = record::get::<Role>(mount.storage.as_ref(), &role_key(&internal.role)).await?.ok_or_else(|| {
         Error::Invalid(format!("role {:?} does not exist any more: the lease ends at its ttl", internal.role))
     })?;
-    let account = mount.accounts.of_generation(mount.storage.as_ref(), &internal.config, &internal.generation).await?;
+    let of = AccountId { config: internal.config, generation: internal.generation };
+    let account = mount.account_of(&of).await?;
     let _lock = mount.ledger.locks.write(&internal.id).await;
     let mut row = mount
         .ledger
@@ -40,26 +41,32 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
     }
     let wanted = if lease.increment.is_zero() { role.ttl().unwrap_or(DEFAULT_TTL) } else { lease.increment };
     let mut ttl = wanted.min(left);
-    if let Expiry::Movable(limits) = expiry {
-        ttl = ttl.min(limits.longest);
+    if let Expiry::Movable(limits) = expiry
+        && ttl > limits.longest
+    {
+        // The host takes the caller's increment before our ttl, so only max_ttl can shorten it.
+        ttl = limits.longest;
+        max_ttl = whole_seconds(now + ttl - issued);
     }
-    row.deadline = now + ttl;
+    // Never earlier: until the host has our answer it keeps the older, perhaps longer, lease.
+    let end = now + ttl;
+    row.deadline = row.deadline.max(end);
     mount.ledger.put(&row).await?;
     step("renew.after-row").await;
-    if let (Expiry::Movable(limits), Some(key)) = (expiry, row.key.clone()) {
+    // A key that the vendor made without an expiry has none to move.
+    if let (Expiry::Movable(limits), Some(key), Some(expiry)) = (expiry, row.key.clone(), row.vendor_expiry) {
         let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-        let until = vendor_end(now, ttl, limits);
+        let until = vendor_end(now, ttl, limits).max(expiry);
         let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key.into(), until)).await;
         let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")));
         let granted = extended.map_err(|fault| upstream::error(fault, None))?;
         step("renew.after-vendor").await;
-        if granted < row.deadline {
+        if granted < end {
             max_ttl = whole_seconds(granted - issued);
             ttl = whole_seconds(granted - now);
             if ttl.is_zero() {
-                return Err(Error::Unavailable(
-                    "the vendor moved the key's expiry into the past: compare the clocks".into(),
-                ));
+                let text = "the vendor moved the key's expiry into the past: compare the clocks";
+                return Err(Error::Unavailable(text.into()));
             }
         }
         row.vendor_expiry = Some(granted);
