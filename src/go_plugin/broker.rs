@@ -17,8 +17,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 use tower_service::Service;
 
-use super::r#gen::plugin::ConnInfo;
-use super::r#gen::plugin::grpc_broker_server::GrpcBroker;
+use super::proto::plugin::ConnInfo;
+use super::proto::plugin::grpc_broker_server::GrpcBroker;
 use super::tls::Tls;
 
 /// How long a listener may take to be announced: the announcement and the call that names it race
@@ -183,13 +183,13 @@ mod tests {
     use tokio_stream::wrappers::ReceiverStream;
     use tonic::body::Body;
 
-    use super::super::r#gen::health::HealthCheckRequest;
-    use super::super::r#gen::health::health_client::HealthClient;
-    use super::super::r#gen::health::health_server::HealthServer;
-    use super::super::r#gen::plugin::grpc_broker_client::GrpcBrokerClient;
-    use super::super::r#gen::plugin::grpc_broker_server::GrpcBrokerServer;
     use super::super::health::Health;
     use super::super::host_certificate::HostCertificate;
+    use super::super::proto::health::HealthCheckRequest;
+    use super::super::proto::health::health_client::HealthClient;
+    use super::super::proto::health::health_server::HealthServer;
+    use super::super::proto::plugin::grpc_broker_client::GrpcBrokerClient;
+    use super::super::proto::plugin::grpc_broker_server::GrpcBrokerServer;
     use super::super::services::Services;
     use super::*;
 

@@ -24,7 +24,7 @@ pub struct Protocol {
 /// What the host says in the environment, read and found fit.
 #[derive(Debug)]
 pub struct Handshake {
-    pub(super) version: u32,
+    version: u32,
     /// The host's one-time certificate: the only peer there will ever be.
     pub(super) host_certificate: CertificateDer<'static>,
     /// Where sockets belong. Hosts set it for plugins in containers only.
@@ -42,6 +42,11 @@ impl Handshake {
     /// `NotStartedByHost` without the cookie; the others where a host asks for what this plugin does not speak.
     pub fn from_environment(protocol: &Protocol) -> Result<Self> {
         Self::read(protocol, |name| std::env::var(name).ok())
+    }
+
+    /// The version of the application's protocol that both speak.
+    pub const fn version(&self) -> u32 {
+        self.version
     }
 
     fn read(protocol: &Protocol, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {

@@ -21,11 +21,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::ConnInfo;
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::Empty;
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::grpc_broker_client::GrpcBrokerClient;
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::grpc_controller_client::GrpcControllerClient;
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::grpc_stdio_client::GrpcStdioClient;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::ConnInfo;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::Empty;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::grpc_broker_client::GrpcBrokerClient;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::grpc_controller_client::GrpcControllerClient;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::grpc_stdio_client::GrpcStdioClient;
 
 use super::certificate::HostCertificate;
 

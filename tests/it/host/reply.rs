@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tonic::Status;
-use vault_plugin_secrets_ai::vault::r#gen::pb;
+use vault_plugin_secrets_ai::vault::proto::pb;
 
 /// A status of HTTP, data or the text of an error, and the lease before the host has stored it.
 #[derive(Clone)]

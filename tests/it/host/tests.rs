@@ -154,6 +154,19 @@ async fn a_client_that_hangs_up_stops_nothing_and_leaves_no_lease() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_hangs_up_at_once_does_not_end_the_connection() {
+    let host = echo().await;
+    let mount = host.mount("u1").await;
+    for _ in 0..5 {
+        let crowd: Vec<_> = (0..300).map(|_| mount.spawn("read", "endless", json!({}))).collect();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        crowd.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+    mount.read("a").await.expect(404);
+    host.log();
+}
+
+#[tokio::test]
 async fn errors_and_panics_are_answers_and_the_log_stays_whole() {
     let host = echo().await;
     let mount = host.mount("u1").await;
