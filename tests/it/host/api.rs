@@ -174,9 +174,14 @@ impl Host {
         self.taken().await.kill9().await;
     }
 
-    /// Sends the plugin a signal, and gives its exit where that comes within two seconds.
-    pub async fn signal(&self, name: &str) -> Option<ExitStatus> {
-        self.process.lock().await.as_mut().expect("the plugin runs").signal(name).await
+    /// Sends the plugin a signal by name: `TERM`, `STOP`, `CONT`.
+    pub async fn signal(&self, name: &str) {
+        self.process.lock().await.as_ref().expect("the plugin runs").signal(name).await;
+    }
+
+    /// The plugin's exit, where it comes in time.
+    pub async fn exit_within(&self, limit: Duration) -> Option<ExitStatus> {
+        self.process.lock().await.as_mut().expect("the plugin runs").exit_within(limit).await
     }
 
     /// A new process (the old one is killed if it still runs), and all mounts in it over their storages.

@@ -157,11 +157,17 @@ async fn a_client_that_hangs_up_stops_nothing_and_leaves_no_lease() {
 async fn a_crowd_that_hangs_up_at_once_does_not_end_the_connection() {
     let host = echo().await;
     let mount = host.mount("u1").await;
-    for _ in 0..5 {
-        let crowd: Vec<_> = (0..300).map(|_| mount.spawn("read", "endless", json!({}))).collect();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        crowd.iter().for_each(tokio::task::JoinHandle::abort);
-    }
+    // Stopped, the plugin finds every call together with its end when it goes on.
+    host.signal("STOP").await;
+    let crowd = (0..100).map(|_| {
+        let mount = mount.clone();
+        tokio::spawn(async move { mount.request("read", "endless", json!({})).await.status })
+    });
+    let crowd: Vec<_> = crowd.collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    host.signal("CONT").await;
     mount.read("a").await.expect(404);
     host.log();
 }
@@ -245,9 +251,11 @@ async fn every_end_is_quick_and_tidy() {
     assert_eq!(host.plugin_sockets(), Vec::<String>::new());
 
     host.restart().await;
-    assert_eq!(host.signal("INT").await, None, "Ctrl-C is the host's business");
+    host.signal("INT").await;
+    assert_eq!(host.exit_within(Duration::from_millis(300)).await, None, "Ctrl-C is the host's business");
     mount.read("a").await.expect(404);
-    assert!(host.signal("TERM").await.is_some_and(|status| status.success()));
+    host.signal("TERM").await;
+    assert!(host.exit_within(SHUTDOWN_LIMIT).await.is_some_and(|status| status.success()));
     assert_eq!(host.plugin_sockets(), Vec::<String>::new());
     host.log();
 }
