@@ -51,12 +51,20 @@ struct Shared {
 /// Why the host cannot be reached through the broker.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
+    /// The host named the listener, but never said where it is.
     #[error("the host has not announced its listener {0}")]
     NotAnnounced(u32),
+    /// A kind of network that this plugin does not dial.
     #[error("the host listens on {0:?}, which is not a Unix socket")]
     Network(String),
+    /// Nobody listens there any more, or not with the host's certificate.
     #[error("the host's listener {id} does not answer: {source}")]
-    Unreachable { id: u32, source: tonic::transport::Error },
+    Unreachable {
+        /// The listener's number.
+        id: u32,
+        /// What went wrong on the way.
+        source: tonic::transport::Error,
+    },
 }
 
 impl Broker {

@@ -16,6 +16,7 @@ const CORE_PROTOCOL: u32 = 1;
 pub struct Protocol {
     /// Environment variable that tells a host from a person.
     pub cookie_name: &'static str,
+    /// Its value. No secret: it only keeps people from running the program by mistake.
     pub cookie_value: &'static str,
     /// Versions of the application's protocol that the plugin speaks, at least one.
     pub versions: &'static [u32],

@@ -33,8 +33,10 @@ pub enum Error {
     /// A person ran the program: who has yet to be told what it is. Everything else is in the log.
     #[error("started by hand, not by a host")]
     ByHand,
+    /// The transport does not start, or ended by itself.
     #[error(transparent)]
     Transport(#[from] go_plugin::Error),
+    /// The system gives no threads.
     #[error("the runtime does not start: {0}")]
     Runtime(std::io::Error),
 }
