@@ -36,7 +36,7 @@ const FIRST_CONNECTION_LIMIT: Duration = Duration::from_secs(60);
 /// that it has lost, but a second is cheap.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a connection may take to its first HTTP/2 frame.
+/// How long a connection may take for its TLS handshake, which a host does at once.
 const TLS_LIMIT: Duration = Duration::from_secs(5);
 
 /// From the wish to end to the end: the host kills what is still there after two seconds.

@@ -32,6 +32,24 @@ async fn the_real_program_registers_under_its_version_without_storage() {
 }
 
 #[tokio::test]
+async fn the_real_engine_mounts_ticks_crashes_and_comes_back() {
+    let host = Host::start(Options::plugin()).await;
+    let mount = host.mount("6bdf2a32-de00-37e2-4406-c491d7ab206e").await;
+    assert!(mount.special_paths().await.seal_wrap_storage.contains(&"config/".to_owned()));
+    assert!(mount.help("").await.expect(200)["openapi"]["paths"].is_object());
+    mount.rollback().await.expect(204);
+    mount.list("config", json!({})).await.expect(404);
+    let stored = mount.storage.keys();
+    host.kill9().await;
+    host.restart().await;
+    mount.rollback().await.expect(204);
+    assert_eq!(mount.storage.keys(), stored);
+    mount.unmount(&[]).await;
+    assert!(host.shutdown().await < SHUTDOWN_LIMIT);
+    host.log();
+}
+
+#[tokio::test]
 async fn who_is_no_host_is_refused_with_an_explanation() {
     let refused = async |options| match Host::try_start(options).await {
         Ok(_) => panic!("it serves"),
