@@ -120,7 +120,11 @@ impl<M: Mount> logical::Backend for Backend<M> {
     }
 
     async fn handle(&self, request: Request) -> Result<Response> {
-        let result = self.answer(request).await;
+        let mut result = self.answer(request).await;
+        // To the host a ttl of 0 is the mount's default, 32 days where nobody has tuned it.
+        if result.as_ref().is_ok_and(|response| response.lease.as_ref().is_some_and(|lease| lease.ttl.is_zero())) {
+            result = Err(Error::internal("a lease without ttl"));
+        }
         if let Err(error) = &result {
             error.report(self.mount.label());
         }

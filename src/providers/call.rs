@@ -2,7 +2,7 @@ use http::Method;
 use reqwest::Url;
 use serde_json::Value;
 
-use super::{Fault, FaultKind};
+use super::Fault;
 use crate::schema::Kind;
 
 /// One request to a vendor, as its admin API knows it: no host, no credential.
@@ -45,16 +45,14 @@ impl Call {
     /// Its URL under the endpoint. A segment that could leave the path is refused: a URL's writer drops `..`
     /// without a word, and `DELETE keys/..` would be another request.
     pub(super) fn url(&self, endpoint: &Url) -> Result<Url, Fault> {
-        let invalid = |problem: String| Fault::new(FaultKind::Invalid { field: None }, problem);
         let mut url = endpoint.clone();
         {
-            let mut segments =
-                url.path_segments_mut().map_err(|()| invalid("the API URL cannot have a path".to_owned()))?;
+            let mut segments = url.path_segments_mut().map_err(|()| Fault::invalid("api_url cannot have a path"))?;
             segments.pop_if_empty();
             for segment in &self.path {
                 Kind::VendorId
                     .parse(&Value::from(segment.as_str()))
-                    .map_err(|problem| invalid(format!("an id that cannot be part of a URL: {problem}")))?;
+                    .map_err(|problem| Fault::invalid(format!("an id that cannot be part of a URL: {problem}")))?;
                 segments.push(segment);
             }
         }

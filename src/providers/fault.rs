@@ -35,6 +35,11 @@ impl Fault {
         Self { kind, text: text.into() }
     }
 
+    /// It was refused, and no field of the vendor's is to blame.
+    pub fn invalid(text: impl Into<String>) -> Self {
+        Self::new(FaultKind::Invalid { field: None }, text)
+    }
+
     /// The call may have had its effect.
     pub fn unknown(text: impl Into<String>) -> Self {
         Self::new(FaultKind::Unknown, text)

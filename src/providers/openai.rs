@@ -74,6 +74,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
     name_limit: 64,
     revocation: "Usually within seconds; the vendor promises nothing, and a deleted key has been seen to answer now and then.",
     unproven: &[
+        "A check of the admin key changes nothing, so it cannot tell whether the key may create and delete keys.",
         "How long a fresh key may be missing from the list is not documented.",
         "The status of a second deletion is not documented: any error of the vendor's own counts as gone only where the project still answers.",
         "APIs of August 2026 and before refuse an expiry: mode service_account then makes keys without one, with a warning.",

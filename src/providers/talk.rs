@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
@@ -31,11 +32,9 @@ pub(super) struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    /// An operation that presents the account's credential as a bearer token. `title` is the vendor's.
+    /// An operation that presents the account's credential as a bearer token. `title` is the vendor's, for the log.
     pub(super) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
-        cx.http.check(&cx.account.endpoint).map_err(|invalid| {
-            Fault::new(FaultKind::Invalid { field: Some(invalid.field.clone()) }, invalid.to_string())
-        })?;
+        cx.http.check(&cx.account.endpoint).map_err(|problem| Fault::invalid(problem.to_string()))?;
         let headers = bearer(cx.account.credential.expose())
             .ok_or_else(|| Fault::new(FaultKind::Refused, "the credential holds characters that no key has"))?;
         let secrets = vec![cx.account.credential.clone()];
@@ -71,8 +70,7 @@ impl<'a> Talk<'a> {
         let url = call.url(&self.cx.account.endpoint).map_err(|fault| self.unsent(fault))?;
         // Held while waiting too: what the vendor slows down should not be joined by others.
         let _turn = self.cx.http.turn(self.deadline).await.ok_or_else(|| {
-            let text = format!("too many requests to {} are under way", self.title);
-            self.unsent(Fault::new(FaultKind::Busy { after: None }, text))
+            self.unsent(Fault::new(FaultKind::Busy { after: None }, "too many requests to this account are under way"))
         })?;
         let mut tries = 0;
         let mut doubtful = false;
@@ -110,29 +108,21 @@ impl<'a> Talk<'a> {
     }
 
     fn judge(&self, call: &Call, outcome: Result<Raw, Broken>) -> Result<Answer, Failure> {
-        let title = self.title;
-        match outcome {
+        let fault = match outcome {
+            Ok(Raw { status: 200..=299, body: Body::Json(json), .. }) => return Ok(Answer::new(json)),
+            Ok(Raw { status: 200..=299, body: Body::Empty, .. }) => return Ok(Answer::new(Value::Null)),
+            Ok(raw) => return Err(self.failure(call, &raw)),
             Err(Broken::Unconnected(cause)) => {
-                let text = format!("{title} could not be reached: {}", self.shown(&cause));
-                Err(self.unsent(Fault::new(FaultKind::Unreachable, text)))
+                Fault::new(FaultKind::Unreachable, format!("could not be reached: {}", self.shown(&cause)))
             }
             Err(Broken::OutOfReach) => {
-                let field = Some("api_url".to_owned());
-                let text = format!("{title} was not called: the API URL is at an address that may not be reached");
-                Err(self.unsent(Fault::new(FaultKind::Invalid { field }, text)))
+                Fault::invalid("was not called: api_url is at an address that may not be reached")
             }
-            Err(Broken::Dropped(cause)) => {
-                let text = format!("{title} broke the connection off: {}", self.shown(&cause));
-                Err(self.unsent(Fault::unknown(text)))
-            }
-            Err(Broken::Late) => Err(self.unsent(Fault::unknown(format!("{title} did not answer in time")))),
-            Err(Broken::TooLong) => {
-                Err(self.unsent(Fault::unknown(format!("{title} sent an answer that is longer than 1 MiB"))))
-            }
-            Ok(Raw { status: 200..=299, body: Body::Json(json), .. }) => Ok(Answer::new(title, json)),
-            Ok(Raw { status: 200..=299, body: Body::Empty, .. }) => Ok(Answer::new(title, serde_json::Value::Null)),
-            Ok(raw) => Err(self.failure(call, &raw)),
-        }
+            Err(Broken::Dropped(cause)) => Fault::unknown(format!("broke the connection off: {}", self.shown(&cause))),
+            Err(Broken::Late) => Fault::unknown("did not answer in time"),
+            Err(Broken::TooLong) => Fault::unknown("sent an answer that is longer than any that makes sense"),
+        };
+        Err(self.unsent(fault))
     }
 
     fn failure(&self, call: &Call, raw: &Raw) -> Failure {
@@ -140,33 +130,28 @@ impl<'a> Talk<'a> {
             Body::Json(json) => Said::parse(json).map(Box::new),
             Body::Empty | Body::Foreign => None,
         };
-        let title = self.title;
         let status = raw.status;
         let param = said.as_ref().and_then(|said| said.param.clone());
-        let api_url = Some("api_url".to_owned());
         let (kind, what) = match status {
-            200..=299 => (FaultKind::Unknown, format!("{title} sent an answer that is not JSON")),
+            200..=299 => (FaultKind::Unknown, "sent an answer that is not JSON"),
             // The method is not kept by these, so the request may have been taken before the redirect was sent.
             301..=303 if !call.repeatable => {
-                (FaultKind::Unknown, format!("{title} sent a redirect, which is not followed"))
+                (FaultKind::Unknown, "sent a redirect, which is not followed: check api_url")
             }
-            300..=399 => {
-                let what = format!("{title} sent a redirect, which is not followed: check api_url");
-                (FaultKind::Invalid { field: api_url }, what)
-            }
-            401 => (FaultKind::Refused, format!("{title} refuses the credential")),
-            402 | 403 => (FaultKind::Refused, format!("{title} does not permit this")),
+            300..=399 => (FaultKind::Invalid { field: None }, "sent a redirect, which is not followed: check api_url"),
+            401 => (FaultKind::Refused, "refuses the credential"),
+            402 | 403 => (FaultKind::Refused, "does not permit this"),
             429 => {
                 let after = raw.retry_after.as_deref().and_then(|value| parse_retry_after(value, self.cx.clock.now()));
-                (FaultKind::Busy { after }, format!("{title} asks to slow down"))
+                (FaultKind::Busy { after }, "asks to slow down")
             }
-            408 | 425 => (FaultKind::Unknown, format!("{title} cannot answer now")),
+            408 | 425 => (FaultKind::Unknown, "cannot answer now"),
             // A proxy's page says nothing about what the vendor behind it did.
             400..=499 if said.is_none() => {
-                (FaultKind::Unknown, format!("{title} sent an error that is not its own: check api_url"))
+                (FaultKind::Unknown, "sent an error that is not the vendor's own: check api_url")
             }
-            400..=499 => (FaultKind::Invalid { field: param }, format!("{title} refuses the request")),
-            _ => (FaultKind::Unknown, format!("{title} failed")),
+            400..=499 => (FaultKind::Invalid { field: param }, "refuses the request"),
+            _ => (FaultKind::Unknown, "failed"),
         };
         let text = match &said {
             Some(said) if !said.message.is_empty() => format!("{what} ({status}): {}", self.shown(&said.message)),
@@ -238,13 +223,17 @@ mod tests {
     }
 
     async fn ask(url: &str, call: Call) -> Result<Answer, Failure> {
+        ask_over(&Network { allow_http: true, ..Network::default() }, url, call).await
+    }
+
+    async fn ask_over(network: &Network, url: &str, call: Call) -> Result<Answer, Failure> {
         let account = Account {
             endpoint: url.parse().expect("a URL"),
             client_url: url.to_owned(),
             identity: Values::default(),
             credential: "admin-credential-1".into(),
         };
-        let http = Http::new(&Network { allow_http: true, ..Network::default() }).expect("a client");
+        let http = Http::new(network).expect("a client");
         let cx = Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng };
         match Talk::new(&cx, "Acme") {
             Ok(talk) => talk.send(call).await,
@@ -267,7 +256,7 @@ mod tests {
     async fn a_redirect_is_not_followed() {
         let server = Server::with(vec![answer(307, "location: http://127.0.0.1:1/\r\n", "")]).await;
         let failure = server.ask(Call::get(&["keys"])).await.expect_err("a redirect");
-        assert_eq!(failure.fault.kind, FaultKind::Invalid { field: Some("api_url".into()) });
+        assert_eq!(failure.fault.kind, FaultKind::Invalid { field: None });
         assert_eq!(server.seen().len(), 1);
     }
 
@@ -275,7 +264,7 @@ mod tests {
     async fn an_endless_answer_is_cut_off() {
         let server = Server::with(vec![answer(200, "", &" ".repeat(1_100_000))]).await;
         let failure = server.ask(create()).await.expect_err("too long");
-        assert_eq!(failure.fault, Fault::unknown("Acme sent an answer that is longer than 1 MiB"));
+        assert_eq!(failure.fault, Fault::unknown("sent an answer that is longer than any that makes sense"));
     }
 
     #[tokio::test]
@@ -335,9 +324,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_accounts_proxy_carries_its_calls() {
+        let proxy = Server::with(vec![answer(200, "", "{}")]).await;
+        let network =
+            Network { allow_http: true, proxy_url: Some(format!("http://{}", proxy.at)), ..Network::default() };
+        assert!(ask_over(&network, "http://vendor.invalid/v1", Call::get(&["keys"])).await.is_ok());
+        assert_eq!(proxy.seen(), ["GET http://vendor.invalid/v1/keys HTTP/1.1"]);
+    }
+
+    #[tokio::test]
     async fn link_local_addresses_are_not_called() {
         let failure = ask("http://169.254.169.254/latest", create()).await.expect_err("refused");
-        assert_eq!(failure.fault.kind, FaultKind::Invalid { field: Some("api_url".into()) });
+        assert_eq!(failure.fault.kind, FaultKind::Invalid { field: None });
     }
 
     #[tokio::test]
@@ -346,10 +344,7 @@ mod tests {
             json!({"error": {"message": "bad admin-credential-1\n{\"@level\":5} sk-other-key-123 \u{7}".repeat(20)}});
         let server = Server::with(vec![answer(401, "", &body.to_string())]).await;
         let text = server.ask(create()).await.expect_err("refused").fault.text;
-        assert!(
-            text.starts_with("Acme refuses the credential (401): bad [redacted] {\"@level\":5} [redacted]"),
-            "{text}"
-        );
+        assert!(text.starts_with("refuses the credential (401): bad [redacted] {\"@level\":5} [redacted]"), "{text}");
         assert!(!text.contains("admin-credential-1") && !text.contains('\n') && text.chars().count() < 250, "{text}");
     }
 }

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-use super::r#gen::pb;
 use super::link::Link;
+use super::proto::pb;
 use super::request::request;
 use super::storage::HostStorage;
 use super::system::HostSystem;
@@ -152,10 +152,11 @@ impl Instance {
     /// Runs `work` in a task of its own: whoever waits for it may stop waiting, it goes on.
     async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         let (tell, told) = oneshot::channel();
+        let mount = self.known_mount_point();
         self.spawn(async move {
             let result = AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
                 let error = panicked();
-                error.report("");
+                error.report(&mount);
                 Err(error)
             });
             // Nobody may be listening any more.
@@ -192,11 +193,14 @@ impl Instance {
         }
     }
 
+    fn known_mount_point(&self) -> String {
+        self.mount_point.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A backend logs the causes of its answers to requests itself, but not of these.
     fn reported<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
-            let known = self.mount_point.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            self.span.in_scope(|| error.report(&known));
+            self.span.in_scope(|| error.report(&self.known_mount_point()));
         }
         result
     }
@@ -253,3 +257,6 @@ fn renewal(mut response: Response, asked: Option<Lease>, data: Object) -> Respon
 fn panicked() -> Error {
     Error::internal("a panic, logged before this")
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,12 +14,13 @@ use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE, MINT_BUDGET, VENDOR_BUDGET}
 use super::super::{config, record, upstream};
 use super::internal::Internal;
 use super::ledger::{Row, RowKind, State};
+use super::revoke::keep_for_the_sweep;
 use super::{at_vendor, naming};
 use crate::base::Time;
 use crate::form;
 use crate::framework::{Call, Cap, Path, capped};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{End, Expiry, Fault, Issued, KeyName, Order, Purpose, Scope};
+use crate::providers::{End, Expiry, Fault, Gone, Issued, KeyName, Order, Purpose, Scope};
 use crate::schema::{Invalid, Name, Values};
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -60,9 +61,15 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     if !config::allows(&account.config, &role_name) {
         return Err(not_allowed(&role.config, &role_name));
     }
+    if account.config.provider != role.provider {
+        return Err(Error::Invalid(format!(
+            "role {role_name:?} was written for provider {}, and config {:?} is {} now: write the role again",
+            role.provider, role.config, account.config.provider
+        )));
+    }
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
-    let life = Life::of(&mount, &account, &role, arguments.ttl).await?;
+    let mut life = Life::of(&mount, &account, &role, arguments.ttl).await?;
     let mut row = new_row(&mount, &account, &role_name, &role, &life, &call.request).await?;
     let built = mount.clock.monotonic();
     let running = mount.running.start(&row.id)?;
@@ -83,19 +90,23 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     let key = issued.key.clone();
     row.state = State::Live;
     row.key = Some(key.clone().into());
-    row.vendor_expiry = issued.expires.or(row.vendor_expiry);
-    let stored = if mount.running.draining() {
-        Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
-    } else {
-        mount.ledger.put(&row).await
+    row.vendor_expiry = issued.expires;
+    let granted = life.granted(&mount, issued.expires, account.vendor.about().can.expiry);
+    row.deadline = life.end;
+    let stored = match granted {
+        Err(error) => Err(error),
+        Ok(()) if mount.running.draining() => {
+            Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
+        }
+        Ok(()) => mount.ledger.put(&row).await,
     };
     if let Err(error) = stored {
-        undo(&mount, &account, &row).await;
+        undo(&mount, &account, row).await;
         return Err(error);
     }
     step("mint.after-live").await;
     drop(running);
-    answer(&mount, &account, &row, issued, life)
+    answer(&account, &row, issued, life)
 }
 
 /// How long a lease, and the key itself, will live.
@@ -116,7 +127,11 @@ impl Life {
         let expiry = account.vendor.about().can.expiry;
         let mount_max = mount.system.max_lease_ttl().await?;
         let mut caps = vec![Cap { limit: mount_max, of: "the mount's max_lease_ttl" }];
-        caps.extend(role.max_ttl().map(|limit| Cap { limit, of: "the role's max_ttl" }));
+        match (role.max_ttl(), role.ttl()) {
+            (Some(limit), _) => caps.push(Cap { limit, of: "the role's max_ttl" }),
+            // A caller may ask for less than the role gives, not for more.
+            (None, limit) => caps.push(Cap { limit: limit.unwrap_or(DEFAULT_TTL), of: "the role's ttl" }),
+        }
         caps.extend(expiry.limits().map(|limits| Cap { limit: limits.longest, of: "the vendor's longest expiry" }));
         let wanted = asked.or(role.ttl());
         let (ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
@@ -124,10 +139,11 @@ impl Life {
             // Nobody asked for the default, so nobody misses what was cut.
             warnings.clear();
         }
+        let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
         // A movable expiry limits each renewal, a fixed one the whole life.
-        let whole_life = !matches!(expiry, Expiry::Movable(_));
-        let of_max = caps.iter().filter(|cap| whole_life || cap.of != "the vendor's longest expiry");
-        let max_ttl = of_max.map(|cap| cap.limit).min().unwrap_or(mount_max);
+        if let Expiry::Fixed(limits) = expiry {
+            max_ttl = max_ttl.min(limits.longest);
+        }
         let now = mount.clock.now();
         let until = match expiry {
             Expiry::Never => None,
@@ -135,6 +151,26 @@ impl Life {
             Expiry::Movable(limits) => Some(vendor_end(now, ttl, limits)),
         };
         Ok(Self { ttl, max_ttl, end: now + ttl, until, warnings })
+    }
+
+    /// A vendor that granted less than was asked for bounds the lease. Fails where it granted nothing: a ttl of 0 would
+    /// be the mount's default to the host.
+    fn granted(&mut self, mount: &AiMount, expires: Option<Time>, expiry: Expiry) -> Result<()> {
+        let Some(expires) = expires.filter(|_| expiry != Expiry::Never) else { return Ok(()) };
+        let left = whole_seconds(expires - mount.clock.now());
+        if left.is_zero() {
+            return Err(Error::Unavailable(
+                "the vendor made a key that has expired already, and it was deleted: compare the clocks".into(),
+            ));
+        }
+        if left < self.ttl {
+            self.ttl = left;
+            self.end = expires;
+        }
+        if let Expiry::Fixed(_) = expiry {
+            self.max_ttl = self.max_ttl.min(left);
+        }
+        Ok(())
     }
 }
 
@@ -204,18 +240,29 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
 }
 
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
-async fn undo(mount: &AiMount, account: &Account, row: &Row) {
+async fn undo(mount: &AiMount, account: &Account, row: Row) {
     let Some(key) = row.key.clone() else { return };
     let undone = match at_vendor::end(mount, account, &key.into()).await {
-        Ok(_) => mount.ledger.delete(&row.id).await,
-        Err(error) => Err(error),
+        // The vendor may not know so fresh a key everywhere yet.
+        Ok(gone) if gone != Gone::Already || !at_vendor::is_young(mount, account, &row) => {
+            mount.ledger.delete(&row.id).await
+        }
+        Ok(_) => {
+            keep_for_the_sweep(mount, row).await;
+            return;
+        }
+        Err(fault) => {
+            tracing::warn!(mount = mount.tag, id = row.id, %fault, "a key that was not handed out stays for the sweep");
+            keep_for_the_sweep(mount, row).await;
+            return;
+        }
     };
     if let Err(error) = undone {
-        tracing::warn!(mount = mount.tag, id = row.id, %error, "a key that was not handed out stays for the sweep");
+        tracing::warn!(mount = mount.tag, %error, "the row of a deleted key stays for the sweep");
     }
 }
 
-fn answer(mount: &AiMount, account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
+fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
     let about = account.vendor.about();
     let revocable = about.can.end != End::Expires;
     let mut data = Object::new();
@@ -233,20 +280,20 @@ fn answer(mount: &AiMount, account: &Account, row: &Row, issued: Issued, life: L
     if !issued.headers.is_empty() {
         data.insert("headers".into(), json!(issued.headers));
     }
-    let mut max_ttl = life.max_ttl;
-    // A vendor that granted less than was asked for bounds the lease.
-    if let (Expiry::Fixed(_), Some(expires)) = (about.can.expiry, issued.expires) {
-        max_ttl = max_ttl.min((expires - mount.clock.now()).to_std().unwrap_or_default());
-    }
     let lease = Lease {
-        ttl: life.ttl.min(max_ttl),
-        max_ttl,
+        ttl: life.ttl,
+        max_ttl: life.max_ttl,
         renewable: revocable,
         internal: Internal::of(row, issued.key.into()).object()?,
         ..Lease::default()
     };
     let response = Response { lease: Some(lease), ..Response::data(data) };
     Ok(response.with_warnings(life.warnings).with_warnings(issued.warnings))
+}
+
+/// Rounded down; nothing where it is negative.
+pub fn whole_seconds(span: chrono::TimeDelta) -> Duration {
+    Duration::from_secs(u64::try_from(span.num_seconds()).unwrap_or(0))
 }
 
 /// Whole seconds, as the host writes its own times.

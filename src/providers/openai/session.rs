@@ -29,8 +29,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(cx: &'a Cx<'a>) -> Result<Self, Fault> {
         let identity = &cx.account.identity;
-        let project =
-            identity.text("project_id").ok_or_else(|| invalid(Some("project_id"), "project_id is missing"))?;
+        let project = identity.text("project_id").ok_or_else(|| Fault::invalid("project_id is missing"))?;
         let mut talk = Talk::new(cx, TITLE)?;
         if let Some(organization) = identity.text("organization") {
             talk = talk.header("openai-organization", organization);
@@ -48,14 +47,13 @@ impl<'a> Session<'a> {
 
     pub(super) async fn issue_shared(&self, order: &Order<'_>) -> Result<Issued, Fault> {
         let scope = &order.scope.0;
-        let account =
-            scope.need("service_account_id").map_err(|error| invalid(Some(&error.field), &error.to_string()))?;
+        let account = scope.need("service_account_id").map_err(|error| Fault::invalid(error.to_string()))?;
         let mut body = Map::from_iter([("name".to_owned(), Value::from(order.name.0.as_str()))]);
         // An empty list would mean all permissions.
         if let Some(scopes) = scope.list("scopes").filter(|scopes| !scopes.is_empty()) {
             body.insert("scopes".into(), scopes.into());
         } else if !scope.flag("allow_unscoped") {
-            return Err(invalid(Some("scopes"), "scopes are missing, and allow_unscoped is not set"));
+            return Err(Fault::invalid("scopes are missing, and allow_unscoped is not set"));
         }
         if let Some(seconds) = self.seconds(order) {
             body.insert("expires_in_seconds".into(), seconds.into());
@@ -63,17 +61,15 @@ impl<'a> Session<'a> {
         let call = Call::post(&self.path(&["service_accounts", account, "api_keys"]), body.into());
         let answer = self.talk.send(call).await.map_err(|failure| match () {
             () if failure.doubtful => failure.into(),
-            () if is_unknown_expiry(&failure) => invalid(
-                Some("expires_in_seconds"),
-                "this API of OpenAI is from before November 2026 and gives no expiry to a key of a service account: \
+            () if is_unknown_expiry(&failure) => Fault::invalid(
+                "has an API from before November 2026, which gives no expiry to a key of a service account: \
                  use mode=service_account, or no expiry",
             ),
-            () if is_unknown_route(&failure) => invalid(
-                Some("mode"),
-                "this API of OpenAI makes no keys for an existing service account: use mode=service_account",
+            () if is_unknown_route(&failure) => Fault::invalid(
+                "has an API that makes no keys for an existing service account: use mode=service_account",
             ),
             () if failure.vendor_said(404) => {
-                Fault::new(FaultKind::Invalid { field: Some("service_account_id".into()) }, failure.fault.text)
+                Fault::invalid(format!("has no such service_account_id in this project: {}", failure.fault))
             }
             () => failure.into(),
         })?;
@@ -106,7 +102,9 @@ impl<'a> Session<'a> {
             Ok(issued) => Ok(Issued { warnings, ..issued }),
             Err(fault) => {
                 let undo = Self { talk: self.talk.undo(), project: self.project };
-                undo.end_account(account).await?;
+                if let Err(left) = undo.end_account(account).await {
+                    return Err(Fault::unknown(format!("{fault}; its service account could not be deleted: {left}")));
+                }
                 Err(Fault::new(FaultKind::Refused, format!("{fault}; the service account was deleted again")))
             }
         }
@@ -127,7 +125,7 @@ impl<'a> Session<'a> {
         let answer = self.talk.send(call).await.map_err(|failure| {
             let old = is_unknown_route(&failure) || is_unknown_expiry(&failure);
             if old {
-                invalid(None, "this API of OpenAI is from before November 2026 and cannot move an expiry")
+                Fault::invalid("has an API from before November 2026, which cannot move an expiry")
             } else {
                 failure.into()
             }
@@ -149,7 +147,7 @@ impl<'a> Session<'a> {
         match self.talk.send(Call::delete(&self.path(&["api_keys", &key.id]))).await {
             Ok(answer) => deleted(&answer),
             Err(failure) if failure.mentions("service account") && !failure.mentions("archived") => {
-                let text = "this API of OpenAI is from before November 2026 and deletes no single key of a service \
+                let text = "has an API from before November 2026, which deletes no single key of a service \
                             account: delete the key or its service account in the dashboard, or use mode=service_account";
                 Err(Fault::new(FaultKind::Refused, format!("{text} ({})", failure.fault.text)))
             }
@@ -214,7 +212,11 @@ impl<'a> Session<'a> {
     pub(super) async fn probe(&self) -> Result<Probe, Fault> {
         let mut probe = Probe::default();
         let project = self.talk.send(Call::get(&self.path(&[]))).await.map_err(|failure| {
-            if failure.vendor_said(404) { invalid(Some("project_id"), &failure.fault.text) } else { failure.into() }
+            if failure.vendor_said(404) {
+                Fault::invalid(format!("has no such project: {}", failure.fault))
+            } else {
+                failure.into()
+            }
         })?;
         let name = project.text("/name").map(|name| self.talk.shown(name));
         probe.identity = Some(format!("project {} ({})", name.unwrap_or_default(), self.project));
@@ -238,7 +240,6 @@ impl<'a> Session<'a> {
             }
         }
         probe.credential = self.own_admin_key().await?;
-        probe.warnings.push("whether the admin key may create and delete keys can only be known by doing it".into());
         Ok(probe)
     }
 
@@ -327,10 +328,6 @@ fn fits(secret: &str, shown: Option<&str>) -> bool {
     };
     let end = rest.trim_start_matches(['.', '*', '…']);
     end.len() >= SHORTEST_END && secret.starts_with(start) && secret.ends_with(end)
-}
-
-fn invalid(field: Option<&str>, text: &str) -> Fault {
-    Fault::new(FaultKind::Invalid { field: field.map(str::to_owned) }, text)
 }
 
 #[cfg(test)]

@@ -120,7 +120,6 @@ async fn openrouter_answers_as_its_document_says() {
     assert!(openrouter.problems.is_empty(), "{:#?}", openrouter.problems);
 }
 
-#[allow(clippy::print_stderr)]
 fn specs() -> Option<std::path::PathBuf> {
     let folder = openapi_check::folder();
     if folder.is_none() {

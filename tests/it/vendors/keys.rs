@@ -1,0 +1,175 @@
+//! A key's life where nothing fails.
+
+use std::time::Duration;
+
+use serde_json::json;
+use vault_plugin_secrets_ai::providers::{Expiry, FaultKind, Gone};
+
+use super::stage::{Stage, World};
+
+#[tokio::test]
+async fn a_fresh_key_works_and_an_ended_one_does_not() {
+    for stage in Stage::all_and_real() {
+        let (_, issued) = stage.issue().await;
+        assert_eq!(stage.try_key(&issued).await, 200, "{}", stage.label);
+        assert!(issued.warnings.is_empty(), "{}: {:?}", stage.label, issued.warnings);
+        assert_eq!(stage.end(&issued.key).await, Ok(Gone::Now), "{}", stage.label);
+        assert_eq!(stage.try_key(&issued).await, 401, "{}", stage.label);
+        assert_eq!(stage.end(&issued.key).await, Ok(Gone::Already), "{}: the second time", stage.label);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_else_deleted_is_gone_already() {
+    for stage in Stage::all_and_real() {
+        let (_, issued) = stage.issue().await;
+        stage.delete_by_hand(&issued.key).await;
+        let gone = stage.end(&issued.key).await.unwrap_or_else(|fault| panic!("{}: {fault}", stage.label));
+        // A helper object may have been left, and went now.
+        assert!(matches!(gone, Gone::Already | Gone::Now));
+        assert_eq!(stage.end(&issued.key).await, Ok(Gone::Already), "{}", stage.label);
+        assert!(stage.list(&stage.tag).await.expect("listed").0.is_empty(), "{}: something was left", stage.label);
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_was_made_for_a_key_is_left_behind() {
+    for stage in Stage::all() {
+        let (name, issued) = stage.issue().await;
+        assert!(!stage.named(&name).await.is_empty(), "{}", stage.label);
+        stage.end(&issued.key).await.expect("ended");
+        assert_eq!(stage.named(&name).await.len(), 0, "{}", stage.label);
+        let state = stage.simulator().state().await;
+        let vendor = state[stage.vendor.about().name].to_string();
+        assert!(!vendor.contains(&name), "{}: {vendor}", stage.label);
+    }
+}
+
+#[tokio::test]
+async fn a_listing_finds_every_key_of_ours_over_its_pages_and_no_other() {
+    const KEYS: usize = 5;
+    for stage in Stage::all_and_real() {
+        let other = stage.new_name().replace(&stage.tag, "vault-deadbeef");
+        let foreign = stage.issue_named(&other, Some(stage.now() + Duration::from_secs(60))).await.expect("issued");
+        let mut names = Vec::new();
+        for _ in 0..KEYS {
+            names.push(stage.issue().await.0);
+        }
+        if let World::Simulated(simulator) = &stage.world {
+            simulator.settings(json!({"page_size_max": 2})).await;
+        }
+        let (found, pages) = stage.list(&stage.tag).await.expect("listed");
+        for name in &names {
+            assert!(found.iter().any(|found| found.name == *name), "{}: {name} is missing", stage.label);
+        }
+        assert!(
+            found.iter().all(|found| found.name.starts_with(&stage.tag) && found.created.is_some()),
+            "{}",
+            stage.label
+        );
+        assert!(pages > 2 || matches!(stage.world, World::Real), "{}: {pages} pages", stage.label);
+        for found in &found {
+            stage.end(&found.key).await.unwrap_or_else(|fault| panic!("{}: {}: {fault}", stage.label, found.name));
+        }
+        assert!(
+            stage.list(&stage.tag).await.expect("listed").0.is_empty(),
+            "{}: what was listed was ended",
+            stage.label
+        );
+        assert_eq!(stage.try_key(&foreign).await, 200, "{}: another mount's key", stage.label);
+        stage.end(&foreign.key).await.expect("ended");
+    }
+}
+
+#[tokio::test]
+async fn the_vendor_ends_a_key_by_itself() {
+    for stage in Stage::all() {
+        if stage.vendor.about().can.expiry == Expiry::Never {
+            continue;
+        }
+        let (name, issued) = stage.issue().await;
+        let expires = issued.expires.unwrap_or_else(|| panic!("{}: no expiry", stage.label));
+        let left = expires - stage.now();
+        assert!((595..=602).contains(&left.num_seconds()), "{}: {left}", stage.label);
+        stage.simulator().settings(json!({"clock_offset_seconds": 603})).await;
+        assert_eq!(stage.try_key(&issued).await, 401, "{}", stage.label);
+        assert!(!stage.named(&name).await.is_empty(), "{}: an expired key is listed", stage.label);
+        stage.end(&issued.key).await.expect("ended");
+        assert!(stage.named(&name).await.is_empty(), "{}", stage.label);
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_moves_with_the_lease_where_the_vendor_says_so() {
+    for stage in Stage::all_and_real() {
+        let (_, issued) = stage.issue().await;
+        let until = stage.now() + Duration::from_secs(3600);
+        let extended = stage.extend(&issued.key, until).await;
+        if matches!(stage.vendor.about().can.expiry, Expiry::Movable(_)) {
+            let granted = extended.unwrap_or_else(|fault| panic!("{}: {fault}", stage.label));
+            assert!((granted - until).num_seconds().abs() <= 2, "{}: {granted}", stage.label);
+            if let World::Simulated(simulator) = &stage.world {
+                simulator.settings(json!({"clock_offset_seconds": 1200})).await;
+                assert_eq!(stage.try_key(&issued).await, 200, "{}: it outlived its first expiry", stage.label);
+            }
+        } else {
+            assert!(matches!(extended.expect_err("fixed").kind, FaultKind::Invalid { .. }), "{}", stage.label);
+        }
+        stage.end(&issued.key).await.expect("ended");
+        if matches!(stage.vendor.about().can.expiry, Expiry::Movable(_)) {
+            let fault = stage.extend(&issued.key, until).await.expect_err("gone");
+            assert!(matches!(fault.kind, FaultKind::Invalid { .. }), "{}: {fault:?}", stage.label);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_probe_tells_a_good_credential_from_a_bad_one() {
+    for stage in Stage::all_and_real() {
+        let probe = stage.probe().await.unwrap_or_else(|fault| panic!("{}: {fault}", stage.label));
+        assert!(probe.missing.is_empty(), "{}: {:?}", stage.label, probe.missing);
+        assert!(probe.identity.is_some(), "{}", stage.label);
+        let (_, issued) = stage.issue().await;
+        let key = issued.secret.expose().to_owned();
+        stage.end(&issued.key).await.expect("ended");
+        let stage = stage.with_credential(&key);
+        let fault = stage.probe().await.expect_err("a revoked key");
+        assert_eq!(fault.kind, FaultKind::Refused, "{}: {fault}", stage.label);
+        assert!(!fault.text.contains(&key));
+    }
+}
+
+#[tokio::test]
+async fn an_ordinary_key_is_not_taken_for_an_admin_one() {
+    for stage in Stage::all_and_real() {
+        let (_, issued) = stage.issue().await;
+        let admin = stage.account.credential.expose().to_owned();
+        let stage = stage.with_credential(issued.secret.expose());
+        match stage.probe().await {
+            Ok(probe) => assert!(!probe.missing.is_empty(), "{}", stage.label),
+            Err(fault) => assert_eq!(fault.kind, FaultKind::Refused, "{}: {fault}", stage.label),
+        }
+        let stage = stage.with_credential(&admin);
+        stage.end(&issued.key).await.expect("ended");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_admin_key_is_refused_whatever_is_asked() {
+    for stage in Stage::all_and_real() {
+        let (_, issued) = stage.issue().await;
+        let admin = stage.account.credential.expose().to_owned();
+        let stage = stage.with_credential("sk-wrong-0123456789abcdef");
+        let faults = [
+            stage.try_issue().await.1.map(drop).expect_err("issue"),
+            stage.end(&issued.key).await.map(drop).expect_err("end"),
+            stage.list(&stage.tag).await.map(drop).expect_err("list"),
+        ];
+        for fault in faults {
+            assert_eq!(fault.kind, FaultKind::Refused, "{}: {fault}", stage.label);
+            assert!(!fault.text.contains("sk-wrong"), "{fault}");
+        }
+        let stage = stage.with_credential(&admin);
+        stage.end(&issued.key).await.expect("ended");
+    }
+}

@@ -1,0 +1,239 @@
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use vault_plugin_secrets_ai::base::{Clock, SystemClock, SystemRng, Time, random_base32, random_hex};
+use vault_plugin_secrets_ai::providers::{
+    ALL, Account, Cx, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
+    Vendor, by_name,
+};
+use vault_plugin_secrets_ai::schema::{Field, Values};
+
+use crate::support::case::{CASES, Case};
+use crate::support::simulator::{Simulator, plain_client, try_key};
+
+/// One vendor with an account and a role, and the world that it lives in.
+pub struct Stage {
+    pub vendor: &'static dyn Vendor,
+    pub label: String,
+    /// What its keys are named with, as one mount's are: a real proxy has those of other tests too.
+    pub tag: String,
+    pub account: Account,
+    pub scope: Scope,
+    pub model: &'static str,
+    pub world: World,
+    clock: SystemClock,
+    http: Http,
+}
+
+pub enum World {
+    Simulated(Simulator),
+    /// A proxy that does what it does.
+    Real,
+}
+
+impl Stage {
+    /// Every vendor in each way that it makes keys. A vendor without an entry among the cases fails.
+    pub fn all() -> Vec<Self> {
+        let missing: Vec<_> =
+            ALL.iter().map(|vendor| vendor.about().name).filter(|name| case(name).is_none()).collect();
+        assert!(missing.is_empty(), "no case for {missing:?}: the simulator does not know them");
+        let ways = |case: &Case| scopes(case).into_iter().map(|scope| Self::simulated(case, scope)).collect::<Vec<_>>();
+        CASES.iter().flat_map(ways).collect()
+    }
+
+    /// All of `all`, and the real proxy where there is one.
+    pub fn all_and_real() -> Vec<Self> {
+        Self::all().into_iter().chain(Self::real()).collect()
+    }
+
+    pub fn simulated(case: &Case, scope: Value) -> Self {
+        let simulator = Simulator::start();
+        let config = case.config(&simulator.url);
+        let model = case.model;
+        Self::new(case.provider, &config, &scope, model, World::Simulated(simulator))
+    }
+
+    fn real() -> Option<Self> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let (url, key) = (variable("LITELLM_URL")?, variable("LITELLM_MASTER_KEY")?);
+        let config = json!({"api_url": url, "master_key": key});
+        let scope =
+            json!({"models": ["fake-small"], "max_budget": 1, "budget_duration": "1mo", "metadata": {"a": "b"}});
+        Some(Self::new("litellm", &config, &scope, "fake-small", World::Real))
+    }
+
+    fn new(name: &str, config: &Value, scope: &Value, model: &'static str, world: World) -> Self {
+        let vendor = by_name(name).expect("a vendor");
+        let account = vendor.account(&values(&vendor.about().account, config)).expect("an account");
+        let label = format!("{name} {scope} {}", if matches!(world, World::Real) { "(real)" } else { "" });
+        let scope = vendor.scope(&account, &values(&vendor.about().scope, scope)).expect("a scope");
+        let http = Http::new(&Network::default()).expect("a client");
+        Self {
+            vendor,
+            label,
+            tag: format!("vault-{}", random_hex(&SystemRng, 4)),
+            account,
+            scope,
+            model,
+            world,
+            clock: SystemClock::default(),
+            http,
+        }
+    }
+
+    pub fn simulator(&self) -> &Simulator {
+        match &self.world {
+            World::Simulated(simulator) => simulator,
+            World::Real => panic!("a real proxy fails on nobody's order"),
+        }
+    }
+
+    /// The same account with another credential.
+    pub fn with_credential(mut self, credential: &str) -> Self {
+        self.account.credential = credential.into();
+        self
+    }
+
+    fn cx(&self) -> Cx<'_> {
+        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng }
+    }
+
+    pub fn new_name(&self) -> String {
+        format!("{}-test-{}", self.tag, random_base32(&SystemRng, 16))
+    }
+
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    pub async fn issue_named(&self, name: &str, until: Option<Time>) -> Result<Issued, Fault> {
+        let name = KeyName(name.to_owned());
+        let order = Order { purpose: Purpose::Lease, name: &name, scope: &self.scope, until };
+        self.vendor.issue(&self.cx(), &order).await
+    }
+
+    /// Issues a key for ten minutes; with its name.
+    pub async fn try_issue(&self) -> (String, Result<Issued, Fault>) {
+        let name = self.new_name();
+        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + Duration::from_secs(600));
+        let issued = self.issue_named(&name, until).await;
+        (name, issued)
+    }
+
+    #[track_caller]
+    pub fn issue(&self) -> impl Future<Output = (String, Issued)> {
+        let at = std::panic::Location::caller();
+        async move {
+            let (name, issued) = self.try_issue().await;
+            (name, issued.unwrap_or_else(|fault| panic!("{at}: {}: {fault}", self.label)))
+        }
+    }
+
+    /// Issues an admin key; with its name.
+    pub async fn issue_admin(&self) -> (String, Issued) {
+        let name = KeyName(self.new_name());
+        let order = Order { purpose: Purpose::Admin, name: &name, scope: &self.scope, until: None };
+        let issued = self.vendor.issue(&self.cx(), &order).await.expect("an admin key");
+        (name.0, issued)
+    }
+
+    pub async fn end(&self, key: &Ref) -> Result<Gone, Fault> {
+        self.vendor.end(&self.cx(), key, None).await
+    }
+
+    pub async fn extend(&self, key: &Ref, until: Time) -> Result<Time, Fault> {
+        self.vendor.extend(&self.cx(), key, until).await
+    }
+
+    pub async fn probe(&self) -> Result<Probe, Fault> {
+        self.vendor.probe(&self.cx()).await
+    }
+
+    /// All pages, with how many there were.
+    pub async fn list(&self, prefix: &str) -> Result<(Vec<Found>, usize), Fault> {
+        let mut all = Vec::new();
+        let mut from = None;
+        for pages in 1.. {
+            let page: Page = self.vendor.list(&self.cx(), prefix, from.clone()).await?;
+            all.extend(page.found);
+            if page.next.is_none() {
+                return Ok((all, pages));
+            }
+            assert_ne!(page.next, from, "{}: the listing stands still", self.label);
+            from = page.next;
+        }
+        unreachable!("an endless listing")
+    }
+
+    pub async fn named(&self, name: &str) -> Vec<Found> {
+        let (found, _) = self.list(&self.tag).await.expect("a listing");
+        found.into_iter().filter(|found| found.name == name).collect()
+    }
+
+    /// Somebody deletes the key, behind our back.
+    pub async fn delete_by_hand(&self, key: &Ref) {
+        match &self.world {
+            World::Simulated(simulator) => {
+                let id = key.extra.get("service_account").and_then(Value::as_str).unwrap_or(&key.id);
+                simulator.delete_by_hand(self.vendor.about().name, id).await;
+            }
+            World::Real => {
+                let url = format!("{}key/delete", self.account.endpoint);
+                let request = plain_client().post(url).bearer_auth(self.account.credential.expose());
+                let reply = request.json(&json!({"keys": [key.id]})).send().await.expect("an answer");
+                assert!(reply.status().is_success());
+            }
+        }
+    }
+
+    /// The status that a key gets at inference.
+    pub async fn try_key(&self, issued: &Issued) -> u16 {
+        try_key(&self.account.client_url, issued.secret.expose(), self.model).await
+    }
+
+    /// Orders a fault for requests that create a key.
+    pub async fn fail_creation(&self, fault: Value) {
+        let path = match (self.vendor.about().name, self.scope.0.text("mode")) {
+            ("openai", Some("service_account")) => "/service_accounts",
+            ("openai", _) => "/api_keys",
+            ("openrouter", _) => "/keys",
+            _ => "/key/generate",
+        };
+        self.fail(json!({"method": "POST", "path_contains": path}), fault).await;
+    }
+
+    /// Orders a fault for every request.
+    pub async fn fail_all(&self, fault: Value) {
+        self.fail(json!({}), fault).await;
+    }
+
+    async fn fail(&self, which: Value, fault: Value) {
+        let mut order = Map::from_iter([("vendor".to_owned(), Value::from(self.vendor.about().name))]);
+        for part in [which, fault] {
+            order.extend(part.as_object().cloned().expect("an object"));
+        }
+        self.simulator().faults(Value::Object(order)).await;
+    }
+
+    pub async fn no_faults(&self) {
+        self.simulator().faults(json!([])).await;
+    }
+}
+
+pub fn case(name: &str) -> Option<&'static Case> {
+    CASES.iter().find(|case| case.provider == name)
+}
+
+/// Each way in which a vendor makes keys.
+fn scopes(case: &Case) -> Vec<Value> {
+    let role = case.role("unused");
+    match case.provider {
+        "openai" => vec![role, json!({"mode": "service_account", "allow_unscoped": true})],
+        "openrouter" => vec![role, json!({"limit": 1, "limit_reset": "daily"})],
+        _ => vec![role],
+    }
+}
+
+fn values(fields: &[Field], body: &Value) -> Values {
+    Values::parse(fields, body.as_object().expect("an object")).expect("valid").0
+}
