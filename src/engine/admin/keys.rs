@@ -73,7 +73,7 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         return Ok(Response::default().with_warnings([warning]));
     }
     let account = mount.account_of(&row.account()).await?;
-    let refused = |fault| upstream::error(fault, None);
+    let refused = |fault| upstream::error(account.vendor, fault, None);
     let Some(key) = row.key.clone() else {
         let listing = list_vendor(&mount, &account, VENDOR_BUDGET).await.map_err(refused)?;
         let ended = end_by_name(&mount, &account, &KeyName(row.name.clone()), &listing).await.map_err(refused)?;

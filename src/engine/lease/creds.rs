@@ -228,7 +228,7 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
     let fault = match issued {
         Ok(Ok(issued)) => return Ok(issued),
         Ok(Err(fault)) => fault,
-        Err(_) => Fault::unknown("no answer in time"),
+        Err(_) => Fault::unknown("did not answer in time"),
     };
     if fault.kind.made_nothing()
         && let Err(error) = mount.ledger.delete(&row.id).await
@@ -236,7 +236,7 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
         tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
     }
     let after = "what it may have made is found and deleted; asking again is safe";
-    Err(upstream::error(fault, Some(after)))
+    Err(upstream::error(account.vendor, fault, Some(after)))
 }
 
 /// Deletes a key that will not be handed out. What fails stays for the sweep.

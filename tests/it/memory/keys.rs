@@ -125,7 +125,12 @@ async fn tidy_spares_every_key_that_works() {
             let fresh = mount.creds().await.expect("a key");
             let live = bench.simulator.live(case.provider).await;
             let data = mount.write("tidy", json!({"delete": true})).await.expect("tidied").data.expect("data");
-            assert_eq!((&data["deleted_keys"], &data["deleted_rows"]), (&json!(0), &json!(0)), "{} {data:?}", case.provider);
+            assert_eq!(
+                (&data["deleted_keys"], &data["deleted_rows"]),
+                (&json!(0), &json!(0)),
+                "{} {data:?}",
+                case.provider
+            );
             assert_eq!(bench.simulator.live(case.provider).await, live);
             mount.revoke(&fresh).await.expect("revoked");
         }

@@ -290,10 +290,8 @@ async fn a_lease_whose_key_was_ended_and_whose_config_is_gone_is_revoked() {
     mount.delete(&format!("keys/{id}")).await.expect("ended");
     mount.delete("config/main").await.expect("deleted");
     mount.tick().await;
-    eventually("the retired account goes", async || {
-        bench.storage.list("retired/").await.expect("listed").is_empty()
-    })
-    .await;
+    eventually("the retired account goes", async || bench.storage.list("retired/").await.expect("listed").is_empty())
+        .await;
     mount.revoke(&issued).await.expect("nothing is left to do");
 }
 
@@ -343,7 +341,10 @@ async fn one_keys_refusal_does_not_hold_up_the_others() {
     for _ in 0..20 {
         mount.creds().await.expect("a key");
     }
-    bench.simulator.faults(json!([{"vendor": "litellm", "path_contains": "delete", "kind": "hostile", "status": 400, "times": 5}])).await;
+    bench
+        .simulator
+        .faults(json!([{"vendor": "litellm", "path_contains": "delete", "kind": "hostile", "status": 400, "times": 5}]))
+        .await;
     bench.advance(90 * MINUTE).await;
     mount.tick().await;
     eventually("the others are ended", async || bench.simulator.live("litellm").await.len() <= 5).await;
