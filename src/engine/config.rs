@@ -32,7 +32,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
             .on(Operation::Update, "Check an account's credential.", check),
         Path::new("config/{name}", "Manage a vendor account.")
             .describe(
-                "An account at an AI vendor and the admin credential that makes keys in it. Credentials are written and\nnever read back. A write asks the vendor whether the credential works and names the permission that is missing;\nverify=false skips that. A write that changes provider, api_url, proxy_url or ca_cert must carry the credential again.",
+                "An account at an AI vendor and the admin credential that makes keys in it. Credentials are written and\nnever read back. A write asks the vendor whether the credential works and names the permission that is missing;\nverify=false skips that. A write that changes provider, api_url, proxy_url or ca_cert, or sets allow_http, must carry\nthe credential again.",
             )
             .fields(vendors::all_fields(account_fields))
             .write("Write a vendor account.", exists, write)

@@ -103,7 +103,7 @@ impl AiMount {
         let account = self.accounts.of_generation(self.storage.as_ref(), of).await?;
         account.ok_or_else(|| {
             Error::Unavailable(format!(
-                "the account of config {:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force` its lease, or its row under keys/ with force=true",
+                "the account of config {:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force -prefix` its lease, or its row under keys/ with force=true",
                 of.config
             ))
         })

@@ -14,7 +14,7 @@ use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::About;
-use crate::schema::{Change, Field, Invalid, Name, Values};
+use crate::schema::{Change, Field, Invalid, Name, Values, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -146,7 +146,8 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
     if let (Some(ttl), Some(max_ttl)) = (role.ttl, role.max_ttl)
         && ttl > max_ttl
     {
-        return Err(Invalid::new("ttl", format!("{ttl} s is more than max_ttl, {max_ttl} s")).into());
+        let [ttl, max_ttl] = [ttl, max_ttl].map(|seconds| format_duration(Duration::from_secs(seconds)));
+        return Err(Invalid::new("ttl", format!("{ttl} is more than max_ttl, {max_ttl}")).into());
     }
     if let Some(template) = &role.name_template {
         naming::check_template(template)?;
@@ -188,9 +189,9 @@ async fn mount_caps(mount: &AiMount, role: &Role) -> Vec<String> {
     let over = |field: &str, value: Option<Duration>| {
         let value = value.filter(|value| *value > limit)?;
         Some(format!(
-            "{field} of {} s is more than the mount's max_lease_ttl of {} s: leases are capped to that",
-            value.as_secs(),
-            limit.as_secs()
+            "{field} of {} is more than the mount's max_lease_ttl of {}: leases are capped to that",
+            format_duration(value),
+            format_duration(limit)
         ))
     };
     over("ttl", role.ttl()).into_iter().chain(over("max_ttl", role.max_ttl())).collect()

@@ -27,7 +27,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
     vec![
         Path::new("creds/{role}", "Create an API key for a role.")
             .describe(
-                "Creates an API key at the role's vendor, with the role's scope, as a lease: renewing the lease extends the key,\nrevoking it deletes the key at the vendor. A POST can ask for a shorter ttl.",
+                "Creates an API key at the role's vendor, with the role's scope, as a lease: renewing the lease extends the key,\nrevoking it deletes the key at the vendor. A request can ask for a ttl of its own, up to max_ttl.",
             )
             .on(Operation::Read, "Create an API key.", creds)
             .on(Operation::Update, "Create an API key with a ttl of its own.", creds),
@@ -39,7 +39,7 @@ form! {
     pub struct CredsArgs {
         /// Name of the role.
         role: Name,
-        /// Life of this lease, in place of the role's ttl.
+        /// Life of this lease, in place of the role's ttl; max_ttl holds for it too.
         ttl: Option<Duration>,
     }
 }

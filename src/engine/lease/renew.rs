@@ -26,7 +26,7 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
         .get(&internal.id)
         .await?
         .filter(|row| row.state == State::Live)
-        .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read the role again".into()))?;
+        .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read creds/<role> again".into()))?;
 
     let now = mount.clock.now();
     let expiry = account.vendor.about().can.expiry;
@@ -37,7 +37,7 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
     }
     let left = whole_seconds(issued + max_ttl - now);
     if left.is_zero() {
-        return Err(Error::Invalid("the lease is past its max_ttl: read the role again".into()));
+        return Err(Error::Invalid("the lease is past its max_ttl: read creds/<role> again".into()));
     }
     let wanted = if lease.increment.is_zero() { role.ttl().unwrap_or(DEFAULT_TTL) } else { lease.increment };
     let mut ttl = wanted.min(left);
