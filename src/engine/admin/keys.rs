@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::lease::at_vendor::{end, end_by_name, is_young, list as list_vendor};
-use super::super::lease::creds::rfc3339;
 use super::super::lease::ledger::Row;
+use super::super::lease::life::rfc3339;
 use super::super::lease::revoke::keep_for_the_sweep;
 use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::super::accounts::Account;
 use super::super::lease::at_vendor::{end, end_by_name, list};
-use super::super::lease::creds::rfc3339;
 use super::super::lease::ledger::{AccountId, Row, State};
+use super::super::lease::life::rfc3339;
 use super::super::lease::naming;
 use super::super::mount::AiMount;
 use super::super::times::TIDY_BUDGET;

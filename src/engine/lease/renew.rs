@@ -3,9 +3,9 @@ use super::super::roles::{Role, role_key};
 use super::super::step::step;
 use super::super::times::{DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
-use super::creds::{rfc3339, vendor_end, whole_seconds};
 use super::internal::Internal;
 use super::ledger::{AccountId, State};
+use super::life::{rfc3339, vendor_end, whole_seconds};
 use crate::logical::{Error, Lease, Object, Response, Result};
 use crate::providers::{Expiry, Fault};
 
