@@ -88,9 +88,8 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     }
     let issued = issue(&mount, &account, &row, &scope, life.until).await?;
     step("mint.after-vendor").await;
-    let key = issued.key.clone();
     row.state = State::Live;
-    row.key = Some(key.clone().into());
+    row.key = Some(issued.key.clone().into());
     row.vendor_expiry = issued.expires;
     let granted = life.granted(&mount, issued.expires, account.vendor.about().can.expiry);
     row.deadline = life.end;
