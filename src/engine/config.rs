@@ -242,7 +242,7 @@ async fn verified(mount: &AiMount, account: &Account) -> Result<Vec<String>> {
 
 async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(fault, None))
+    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(account.vendor, fault, None))
 }
 
 /// Whether a config lets a role use it.

@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::path::{Call, Path};
+use super::path::Call;
+use super::table::Table;
 use super::{help, openapi};
 use crate::logical::{self, Error, Lease, Object, Operation, Report, Request, Response, Result, SpecialPaths};
 
@@ -28,16 +28,6 @@ pub trait Mount: Send + Sync + 'static {
 pub struct Backend<M> {
     mount: Arc<M>,
     table: Arc<Table<M>>,
-}
-
-/// What is the same for every mount of one plugin.
-pub struct Table<M> {
-    /// First word of every OpenAPI operation id.
-    pub prefix: &'static str,
-    /// Text of `path-help` on the mount itself.
-    pub help: &'static str,
-    pub special: SpecialPaths,
-    pub paths: Vec<Path<M>>,
 }
 
 impl<M: Mount> Backend<M> {
@@ -94,13 +84,6 @@ impl<M: Mount> Backend<M> {
         data.insert("see_also".into(), serde_json::Value::Null);
         data.insert("openapi".into(), document);
         Response::data(data)
-    }
-}
-
-impl<M: Send + Sync + 'static> Table<M> {
-    /// The first path that matches, so literal ones stand before those with parameters.
-    fn find(&self, path: &str) -> Option<(&Path<M>, BTreeMap<&'static str, String>)> {
-        self.paths.iter().find_map(|entry| Some((entry, entry.pattern.captures(path)?)))
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::lease::at_vendor::{end, end_by_name, is_young, list as list_vendor};
-use super::super::lease::creds::rfc3339;
 use super::super::lease::ledger::Row;
+use super::super::lease::life::rfc3339;
 use super::super::lease::revoke::keep_for_the_sweep;
 use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;
@@ -73,7 +73,7 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         return Ok(Response::default().with_warnings([warning]));
     }
     let account = mount.account_of(&row.account()).await?;
-    let refused = |fault| upstream::error(fault, None);
+    let refused = |fault| upstream::error(account.vendor, fault, None);
     let Some(key) = row.key.clone() else {
         let listing = list_vendor(&mount, &account, VENDOR_BUDGET).await.map_err(refused)?;
         let ended = end_by_name(&mount, &account, &KeyName(row.name.clone()), &listing).await.map_err(refused)?;

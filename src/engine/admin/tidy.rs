@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::super::accounts::Account;
 use super::super::lease::at_vendor::{end, end_by_name, list};
-use super::super::lease::creds::rfc3339;
 use super::super::lease::ledger::{AccountId, Row, State};
+use super::super::lease::life::rfc3339;
 use super::super::lease::naming;
 use super::super::mount::AiMount;
 use super::super::times::TIDY_BUDGET;
+use super::super::upstream;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
@@ -162,7 +163,8 @@ impl<'a> Tidy<'a> {
         match list(self.mount, account, self.left()).await {
             Ok(listing) => Some(listing),
             Err(fault) => {
-                self.warnings.push(format!("config {config:?} was not compared: {fault}"));
+                self.warnings
+                    .push(format!("config {config:?} was not compared: {}", upstream::text(account.vendor, &fault)));
                 None
             }
         }
@@ -189,7 +191,9 @@ impl<'a> Tidy<'a> {
             if self.delete && !self.left().is_zero() {
                 match end_by_name(self.mount, account, &KeyName(name.to_owned()), listing).await {
                     Ok(_) => self.deleted_keys += 1,
-                    Err(fault) => self.warnings.push(format!("{name:?} was not deleted: {fault}")),
+                    Err(fault) => self
+                        .warnings
+                        .push(format!("{name:?} was not deleted: {}", upstream::text(account.vendor, &fault))),
                 }
             }
         }
@@ -221,7 +225,11 @@ impl<'a> Tidy<'a> {
                     self.mount.ledger.delete(&row.id).await?;
                     self.deleted_rows += 1;
                 }
-                Err(fault) => self.warnings.push(format!("row {} was not deleted: {fault}", row.id)),
+                Err(fault) => self.warnings.push(format!(
+                    "row {} was not deleted: {}",
+                    row.id,
+                    upstream::text(account.vendor, &fault)
+                )),
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ const ID_LIMIT: usize = 256;
 pub async fn end(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone, Fault> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
     let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, None)).await;
-    ended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")))
+    ended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }
 
 /// Whether a row's key may be too fresh for the vendor to know it everywhere: "gone already" then proves nothing.
@@ -60,15 +60,15 @@ pub async fn list(mount: &AiMount, account: &Account, limit: Duration) -> Result
                     naming::id_of(&found.name, &mount.tag).is_some() && found.key.id.len() <= ID_LIMIT
                 }));
                 if all.len() > FOUND_LIMIT {
-                    return Err(Fault::unknown(format!("a listing of more than {FOUND_LIMIT} keys")));
+                    return Err(Fault::unknown(format!("lists more than {FOUND_LIMIT} keys of this mount")));
                 }
                 if page.next.is_none() || page.next == from {
                     return Ok(all);
                 }
                 from = page.next;
             }
-            Err(Fault::unknown(format!("a listing of more than {PAGE_LIMIT} pages")))
+            Err(Fault::unknown(format!("lists more than {PAGE_LIMIT} pages")))
         };
     let listed = tokio::time::timeout(limit, pages).await;
-    listed.unwrap_or_else(|_| Err(Fault::unknown("the listing took too long")))
+    listed.unwrap_or_else(|_| Err(Fault::unknown("did not list its keys in time")))
 }

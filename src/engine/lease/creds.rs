@@ -10,18 +10,19 @@ use super::super::accounts::Account;
 use super::super::mount::AiMount;
 use super::super::roles::{Role, not_allowed, role_key};
 use super::super::step::step;
-use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE, MINT_BUDGET, VENDOR_BUDGET};
+use super::super::times::{MINT_BUDGET, VENDOR_BUDGET};
 use super::super::{config, record, upstream};
 use super::internal::Internal;
 use super::ledger::{Row, RowKind, State};
+use super::life::{Life, rfc3339};
 use super::revoke::keep_for_the_sweep;
 use super::{at_vendor, naming};
 use crate::base::Time;
 use crate::form;
-use crate::framework::{Call, Cap, Path, capped};
+use crate::framework::{Call, Path};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{End, Expiry, Fault, Gone, Issued, KeyName, Order, Purpose, Scope};
-use crate::schema::{Invalid, Name, Values};
+use crate::providers::{End, Fault, Gone, Issued, KeyName, Order, Purpose, Scope};
+use crate::schema::{Name, Values};
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -87,9 +88,8 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     }
     let issued = issue(&mount, &account, &row, &scope, life.until).await?;
     step("mint.after-vendor").await;
-    let key = issued.key.clone();
     row.state = State::Live;
-    row.key = Some(key.clone().into());
+    row.key = Some(issued.key.clone().into());
     row.vendor_expiry = issued.expires;
     let granted = life.granted(&mount, issued.expires, account.vendor.about().can.expiry);
     row.deadline = life.end;
@@ -107,76 +107,6 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     step("mint.after-live").await;
     drop(running);
     answer(&account, &row, issued, life)
-}
-
-/// How long a lease, and the key itself, will live.
-struct Life {
-    ttl: Duration,
-    max_ttl: Duration,
-    end: Time,
-    /// The vendor's own expiry to ask for.
-    until: Option<Time>,
-    warnings: Vec<String>,
-}
-
-impl Life {
-    async fn of(mount: &AiMount, account: &Account, role: &Role, asked: Option<Duration>) -> Result<Self> {
-        if asked.is_some_and(|ttl| ttl.is_zero()) {
-            return Err(Invalid::new("ttl", "must be at least 1s").into());
-        }
-        let expiry = account.vendor.about().can.expiry;
-        let mount_max = mount.system.max_lease_ttl().await?;
-        let mut caps = vec![Cap { limit: mount_max, of: "the mount's max_lease_ttl" }];
-        match (role.max_ttl(), role.ttl()) {
-            (Some(limit), _) => caps.push(Cap { limit, of: "the role's max_ttl" }),
-            // A caller may ask for less than the role gives, not for more.
-            (None, limit) => caps.push(Cap { limit: limit.unwrap_or(DEFAULT_TTL), of: "the role's ttl" }),
-        }
-        caps.extend(expiry.limits().map(|limits| Cap { limit: limits.longest, of: "the vendor's longest expiry" }));
-        let wanted = asked.or(role.ttl());
-        let (ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
-        if wanted.is_none() {
-            // Nobody asked for the default, so nobody misses what was cut.
-            warnings.clear();
-        }
-        let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
-        // A movable expiry limits each renewal, a fixed one the whole life.
-        if let Expiry::Fixed(limits) = expiry {
-            max_ttl = max_ttl.min(limits.longest);
-        }
-        let now = mount.clock.now();
-        let until = match expiry {
-            Expiry::Never => None,
-            Expiry::Fixed(limits) => Some(vendor_end(now, max_ttl, limits)),
-            Expiry::Movable(limits) => Some(vendor_end(now, ttl, limits)),
-        };
-        Ok(Self { ttl, max_ttl, end: now + ttl, until, warnings })
-    }
-
-    /// A vendor that granted less than was asked for bounds the lease. Fails where it granted nothing: a ttl of 0 would
-    /// be the mount's default to the host.
-    fn granted(&mut self, mount: &AiMount, expires: Option<Time>, expiry: Expiry) -> Result<()> {
-        let Some(expires) = expires.filter(|_| expiry != Expiry::Never) else { return Ok(()) };
-        let left = whole_seconds(expires - mount.clock.now());
-        if left.is_zero() {
-            return Err(Error::Unavailable(
-                "the vendor made a key that has expired already, and it was deleted: compare the clocks".into(),
-            ));
-        }
-        if left < self.ttl {
-            self.ttl = left;
-            self.end = expires;
-        }
-        if let Expiry::Fixed(_) = expiry {
-            self.max_ttl = self.max_ttl.min(left);
-        }
-        Ok(())
-    }
-}
-
-/// When the vendor should end a key whose lease ends in `life`: a grace later, as far as the vendor goes.
-pub fn vendor_end(now: Time, life: Duration, limits: crate::providers::Limits) -> Time {
-    now + (life + EXPIRY_GRACE).clamp(limits.shortest, limits.longest)
 }
 
 async fn new_row(
@@ -228,7 +158,7 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
     let fault = match issued {
         Ok(Ok(issued)) => return Ok(issued),
         Ok(Err(fault)) => fault,
-        Err(_) => Fault::unknown("no answer in time"),
+        Err(_) => Fault::unknown("did not answer in time"),
     };
     if fault.kind.made_nothing()
         && let Err(error) = mount.ledger.delete(&row.id).await
@@ -236,7 +166,7 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
         tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
     }
     let after = "what it may have made is found and deleted; asking again is safe";
-    Err(upstream::error(fault, Some(after)))
+    Err(upstream::error(account.vendor, fault, Some(after)))
 }
 
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
@@ -289,14 +219,4 @@ fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Re
     };
     let response = Response { lease: Some(lease), ..Response::data(data) };
     Ok(response.with_warnings(life.warnings).with_warnings(issued.warnings))
-}
-
-/// Rounded down; nothing where it is negative.
-pub fn whole_seconds(span: chrono::TimeDelta) -> Duration {
-    Duration::from_secs(u64::try_from(span.num_seconds()).unwrap_or(0))
-}
-
-/// Whole seconds, as the host writes its own times.
-pub fn rfc3339(time: Time) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

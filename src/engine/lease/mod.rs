@@ -4,6 +4,7 @@
 pub mod at_vendor;
 pub mod creds;
 pub mod ledger;
+pub mod life;
 pub mod naming;
 pub mod revoke;
 pub mod sweep;

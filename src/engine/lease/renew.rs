@@ -3,9 +3,9 @@ use super::super::roles::{Role, role_key};
 use super::super::step::step;
 use super::super::times::{DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
-use super::creds::{rfc3339, vendor_end, whole_seconds};
 use super::internal::Internal;
 use super::ledger::{AccountId, State};
+use super::life::{rfc3339, vendor_end, whole_seconds};
 use crate::logical::{Error, Lease, Object, Response, Result};
 use crate::providers::{Expiry, Fault};
 
@@ -58,8 +58,8 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
         let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
         let until = vendor_end(now, ttl, limits).max(expiry);
         let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key.into(), until)).await;
-        let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")));
-        let granted = extended.map_err(|fault| upstream::error(fault, None))?;
+        let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
+        let granted = extended.map_err(|fault| upstream::error(account.vendor, fault, None))?;
         step("renew.after-vendor").await;
         if granted < end {
             max_ttl = whole_seconds(granted - issued);

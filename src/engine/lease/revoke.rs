@@ -39,7 +39,7 @@ pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
             if let Some(row) = row {
                 keep_for_the_sweep(mount, row).await;
             }
-            return Err(upstream::error(fault, None));
+            return Err(upstream::error(account.vendor, fault, None));
         }
     }
     step("revoke.after-row").await;

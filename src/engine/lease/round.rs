@@ -85,7 +85,7 @@ impl<'a> Round<'a> {
                     row.state = State::Revoking;
                     ledger.put(&row).await?;
                 }
-                Err(upstream::error(fault, None))
+                Err(upstream::error(account.vendor, fault, None))
             }
         }
     }

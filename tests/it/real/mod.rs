@@ -5,3 +5,4 @@ mod help;
 mod hostile;
 mod leases;
 mod lifecycle;
+mod litellm;

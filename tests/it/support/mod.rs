@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod case;
+pub mod fault_proxy;
 pub mod openapi_check;
 pub mod server;
 pub mod simulator;
