@@ -24,6 +24,8 @@ const PREFIXES: [&str; 5] = ["sk-svcacct-", "sk-or-v1-", "sk-", "key_", "svc_"];
 const TOKENS: [&str; 4] = ["s.", "b.", "hvs.", "hvb."];
 /// Fewest random characters after a prefix, and of a value without one.
 const RANDOM: usize = 16;
+/// Starts of lines that come or not, as fast as the server is.
+const WAITING: &str = "Waiting for terminal status";
 /// Rows whose value is random and does not look it, or counts time.
 const ROWS: [&str; 3] = ["generation", "uptime", "host_version"];
 
@@ -64,7 +66,8 @@ impl Redactor {
     /// An output as a page shows it.
     pub fn shown(&mut self, output: &str) -> String {
         let output = self.stand_ins.iter().fold(output.to_owned(), |text, (shown, actual)| text.replace(actual, shown));
-        let lines: Vec<String> = output.lines().map(|line| self.line(line)).collect();
+        let lines = output.lines().filter(|line| !line.starts_with(WAITING));
+        let lines: Vec<String> = lines.map(|line| self.line(line)).collect();
         lines.join("\n")
     }
 
