@@ -20,7 +20,7 @@ async fn a_disabled_mount_leaves_no_key_at_any_vendor() {
         let lost = stage.server.call("GET", &path, Value::Null);
         let killed = async {
             stage.server.held_at("mint.after-live").await;
-            stage.server.kill_plugin();
+            stage.server.kill_plugin().await;
         };
         let (lost, ()) = tokio::join!(lost, killed);
         // The host asks the new process once more, which is a key of its own.
@@ -132,7 +132,7 @@ async fn a_mount_moved_to_another_namespace_loses_no_row() {
     stage.server.hold_at("mint.after-live");
     let killed = async {
         stage.server.held_at("mint.after-live").await;
-        stage.server.kill_plugin();
+        stage.server.kill_plugin().await;
         stage.server.let_go("mint.after-live");
     };
     tokio::join!(stage.server.call("GET", "ai/creds/openai", Value::Null), killed);

@@ -174,12 +174,17 @@ impl Server {
         text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
 
-    /// What kill -9 does to the plugin's processes; the server lives.
-    pub fn kill_plugin(&self) {
+    /// What kill -9 does to the plugin's processes; the server lives. Returns once the server has started the plugin
+    /// again: its first calls may still meet the dead process.
+    pub async fn kill_plugin(&self) {
         for pid in self.plugin_pids() {
             let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill runs");
             assert!(killed.success(), "pid {pid}");
         }
+        super::bench::eventually("a new process", async || {
+            self.call("GET", "ai/info", Value::Null).await.status == 200
+        })
+        .await;
     }
 
     pub fn log(&self) -> String {
