@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::accounts::{Account, Config, config_key, retired_key};
+use super::lease::life::rfc3339;
 use super::mount::AiMount;
 use super::{record, upstream, vendors};
 use crate::base::random_base32;
@@ -60,7 +61,7 @@ form! {
         /// PEM certificates to trust beside the public roots.
         ca_cert: Change<String>,
         /// Ask the vendor whether the credential works before it is stored.
-        #[default("true")]
+        #[default("true where the vendor, the account, the credential or the network changes")]
         verify: Option<bool>,
     }
 }
@@ -101,8 +102,8 @@ async fn read(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Res
         ("allow_http", json!(config.allow_http)),
         ("proxy_url", json!(config.proxy_url)),
         ("ca_cert", json!(config.ca_cert)),
-        ("created", json!(config.created)),
-        ("updated", json!(config.updated)),
+        ("created", json!(rfc3339(config.created))),
+        ("updated", json!(rfc3339(config.updated))),
     ] {
         data.insert(name.into(), value);
     }
@@ -117,9 +118,11 @@ async fn write(mount: Arc<AiMount>, arguments: ConfigArgs, call: Call) -> Result
     if stored.is_none() && call.request.operation == Operation::Patch {
         return Err(Error::NotFound(format!("config {name:?} does not exist")));
     }
-    let verify = arguments.verify.unwrap_or(true);
+    let verify = arguments.verify;
     let account = merged(&mount, stored.as_ref(), arguments, &call.values)?;
     // Not under the lock: a vendor that does not answer must not hold up the mints.
+    let verify =
+        verify.unwrap_or_else(|| stored.as_ref().is_none_or(|stored| reaches_elsewhere(stored, &account.config)));
     let warnings = if verify { verified(&mount, &account).await? } else { Vec::new() };
 
     let _lock = mount.config_locks.write(&name).await;
@@ -204,6 +207,11 @@ fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: 
         account.config.generation = before.config.generation;
     }
     Ok(account)
+}
+
+/// Whether what the vendor was asked about before does not hold any more.
+fn reaches_elsewhere(stored: &Config, config: &Config) -> bool {
+    stored.provider != config.provider || stored.account != config.account || stored.network() != config.network()
 }
 
 /// A write that would send the stored credential somewhere else must bring the credential: who cannot read it

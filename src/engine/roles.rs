@@ -13,7 +13,7 @@ use super::{config, record, vendors};
 use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::About;
+use crate::providers::{About, Expiry};
 use crate::schema::{Change, Field, Invalid, Name, Values, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -152,7 +152,7 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
     if let Some(template) = &role.name_template {
         naming::check_template(template)?;
     }
-    let warnings = mount_caps(&mount, &role).await;
+    let warnings = lease_warnings(&mount, &account, &role).await;
     record::put(mount.storage.as_ref(), role_key(&name), &role, false).await?;
     Ok(Response::default().with_warnings(warnings))
 }
@@ -183,8 +183,8 @@ pub fn not_allowed(config: &str, role: &str) -> Error {
     Error::Denied(format!("config {config:?} does not allow role {role:?}: see its allowed_roles"))
 }
 
-/// A role may ask for more than the mount gives; its leases are capped then.
-async fn mount_caps(mount: &AiMount, role: &Role) -> Vec<String> {
+/// A role may ask for more than the mount gives, and its leases are capped then; or leave the safety net wide open.
+async fn lease_warnings(mount: &AiMount, account: &Account, role: &Role) -> Vec<String> {
     let Ok(limit) = mount.system.max_lease_ttl().await else { return Vec::new() };
     let over = |field: &str, value: Option<Duration>| {
         let value = value.filter(|value| *value > limit)?;
@@ -194,5 +194,13 @@ async fn mount_caps(mount: &AiMount, role: &Role) -> Vec<String> {
             format_duration(limit)
         ))
     };
-    over("ttl", role.ttl()).into_iter().chain(over("max_ttl", role.max_ttl())).collect()
+    let mut warnings: Vec<String> =
+        over("ttl", role.ttl()).into_iter().chain(over("max_ttl", role.max_ttl())).collect();
+    if let (Expiry::Fixed(_), None) = (account.vendor.about().can.expiry, role.max_ttl) {
+        warnings.push(format!(
+            "without max_ttl a key that cannot be revoked lives for the mount's max_lease_ttl of {}: the vendor cannot move its expiry",
+            format_duration(limit)
+        ));
+    }
+    warnings
 }

@@ -72,7 +72,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         limits: &["permissions"],
     },
     name_limit: 64,
-    revocation: "Usually within seconds; the vendor promises nothing, and a deleted key has been seen to answer now and then.",
+    revocation: "Not promised by the vendor; a deleted key has been seen to answer now and then.",
     unproven: &[
         "A check of the admin key changes nothing, so it cannot tell whether the key may create and delete keys.",
         "How long a fresh key may be missing from the list is not documented.",

@@ -109,5 +109,10 @@ fn expiry(expiry: Expiry) -> Value {
 }
 
 fn fields(fields: &[Field]) -> Value {
-    fields.iter().map(|field| (field.name.to_string(), Value::from(field.help.as_ref()))).collect::<Object>().into()
+    let shown = |field: &Field| {
+        let mut shown = field.schema();
+        shown.insert("required".into(), field.required.into());
+        (field.name.to_string(), Value::from(shown))
+    };
+    fields.iter().map(shown).collect::<Object>().into()
 }
