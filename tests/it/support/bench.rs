@@ -104,6 +104,11 @@ impl Mounted {
         self.send(Operation::Delete, path, Value::Null).await
     }
 
+    /// Whether a write to this path would change something or make it, as the host asks before each.
+    pub async fn exists(&self, path: &str) -> Result<Option<bool>> {
+        self.backend.exists(&Request::new(Operation::Create, path)).await
+    }
+
     /// A credential as the host would store it.
     pub async fn creds(&self) -> Result<Issued> {
         let response = self.read("creds/dev").await?;
