@@ -2,6 +2,8 @@
 
 pub mod bench;
 pub mod case;
+pub mod client;
+pub mod node;
 pub mod openapi_check;
 pub mod server;
 pub mod simulator;
