@@ -17,6 +17,9 @@ use vault_plugin_secrets_ai::logical::{
 use super::case::Case;
 use super::simulator::Simulator;
 
+/// A condition that is not true after so long never will be, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub const UUID: &str = "0a1b2c3d-0000-4000-8000-000000000000";
 
 /// What outlives a plugin process: storage, clock, vendor.
@@ -154,7 +157,8 @@ impl Issued {
 
 /// Waits for what a task in the background does; the condition, not the time, decides.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    for _ in 0..200 {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
         if condition().await {
             return;
         }
