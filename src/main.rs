@@ -23,7 +23,7 @@ With OpenBao it is `bao` instead of `vault`.
 #[allow(clippy::print_stdout, clippy::print_stderr)] // only for a person, never for a host
 fn main() -> ExitCode {
     let version = version();
-    match std::env::args().nth(1).as_deref() {
+    match std::env::args_os().nth(1).as_ref().and_then(|argument| argument.to_str()) {
         Some("--version") => println!("{version}"),
         Some("--help") => print!("{EXPLANATION}"),
         _ => match vault::serve(&version, engine::factory()) {

@@ -8,25 +8,33 @@ pub fn bounded(text: &str, limit: usize) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let printable = text[..end].replace(is_invisible, "").replace(|c: char| c.is_control(), " ");
-    let line = printable.split_whitespace().collect::<Vec<_>>().join(" ");
+    let visible = visible(&text[..end]);
+    let line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= limit && end == text.len() {
         return line;
     }
     line.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Format characters that show nothing: zero-width ones, and those that turn the direction of what follows.
+/// Without characters that show nothing, and with spaces for control characters.
+fn visible(text: &str) -> String {
+    text.replace(is_invisible, "").replace(|c: char| c.is_control(), " ")
+}
+
+/// Format characters: zero-width ones, variation selectors and tags, and those that turn the direction of what follows.
 const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// `bounded`, with every occurrence of a secret, and whatever looks like a vendor's key or a bearer
-/// token, replaced by `[redacted]`. Redaction comes before the cut, so that no half of a secret stays.
+/// token, replaced by `[redacted]`. Redaction comes before the cut, so that no half of a secret stays, and after
+/// invisible characters are gone, so that none hides one.
 pub fn redacted(text: &str, secrets: &[&Secret], limit: usize) -> String {
     /// Shorter than this is a word that anybody writes, not a secret.
     const SHORTEST_SECRET: usize = 6;
-    let mut text = text.to_owned();
+    let mut text = visible(text);
     for secret in secrets.iter().filter(|secret| secret.expose().len() >= SHORTEST_SECRET) {
         text = text.replace(secret.expose(), "[redacted]");
     }
@@ -81,6 +89,14 @@ mod tests {
         let text = "bad key hunter22; Incorrect API key provided: sk-proj-ab***yz. See docs";
         let shown = redacted(text, &[&admin], 200);
         assert_eq!(shown, "bad key [redacted]; Incorrect API key provided: [redacted] See docs");
+    }
+
+    #[test]
+    fn an_invisible_character_hides_no_secret() {
+        let admin = Secret::from("hunter22");
+        for between in ["\u{200b}", "\u{ad}", "\u{fe0f}", "\u{e0041}"] {
+            assert_eq!(redacted(&format!("key hunt{between}er22"), &[&admin], 80), "key [redacted]");
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::lease::ledger::AccountId;
 use super::{record, vendors};
 use crate::base::{Clock, Rng, Secret, Time};
-use crate::logical::{Error, Object, Result, Storage};
+use crate::logical::{Object, Result, Storage};
 use crate::providers::{self, Cx, Http, Network, Vendor};
 use crate::schema::Values;
 
@@ -55,6 +56,11 @@ impl Account {
         Ok(Self { config, vendor, parsed, http })
     }
 
+    /// Whether both are the same account at the same vendor, whatever their credentials.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.config.provider == other.config.provider && self.parsed.identity == other.parsed.identity
+    }
+
     pub fn cx<'a>(&'a self, clock: &'a dyn Clock, rng: &'a dyn Rng) -> Cx<'a> {
         Cx { account: &self.parsed, http: &self.http, clock, rng }
     }
@@ -79,17 +85,17 @@ impl Accounts {
         self.open(storage, config_key(name)).await
     }
 
-    /// The account that a key was made with, retired or not.
-    pub async fn of_generation(&self, storage: &dyn Storage, name: &str, generation: &str) -> Result<Arc<Account>> {
-        if let Some(account) = self.current(storage, name).await?
-            && account.config.generation == generation
-        {
-            return Ok(account);
+    /// The account that a key was made with, retired or not. Where the config of that name is the same account at the
+    /// vendor by now, its credential is the newer one and is used.
+    pub async fn of_generation(&self, storage: &dyn Storage, of: &AccountId) -> Result<Option<Arc<Account>>> {
+        let current = self.current(storage, &of.config).await?;
+        if current.as_ref().is_some_and(|account| account.config.generation == of.generation) {
+            return Ok(current);
         }
-        self.open(storage, retired_key(name, generation)).await?.ok_or_else(|| {
-            Error::Unavailable(format!(
-                "the account of config {name:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force` its lease or delete its row with force=true"
-            ))
+        let retired = self.open(storage, retired_key(&of.config, &of.generation)).await?;
+        Ok(match (current, retired) {
+            (Some(current), Some(retired)) if current.is_same(&retired) => Some(current),
+            (_, retired) => retired,
         })
     }
 

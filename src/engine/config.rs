@@ -14,6 +14,9 @@ use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::{About, Probe};
 use crate::schema::{Change, Field, Invalid, Kind, Name, Values};
 
+/// Characters of a generation, five bits of randomness each: a name's generations never meet.
+const GENERATION_LENGTH: usize = 10;
+
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
         Path::new("config/", "List the configured vendor accounts.").on(
@@ -29,7 +32,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
             .on(Operation::Update, "Check an account's credential.", check),
         Path::new("config/{name}", "Manage a vendor account.")
             .describe(
-                "An account at an AI vendor and the admin credential that makes keys in it. Credentials are written and\nnever read back. A write asks the vendor whether the credential works and names the permission that is missing;\nverify=false skips that. A write that changes provider, api_url, proxy_url or ca_cert must carry the credential again.",
+                "An account at an AI vendor and the admin credential that makes keys in it. Credentials are written and\nnever read back. A write asks the vendor whether the credential works and names the permission that is missing;\nverify=false skips that. A write that changes provider, api_url, proxy_url or ca_cert, or sets allow_http, must carry\nthe credential again.",
             )
             .fields(vendors::all_fields(account_fields))
             .write("Write a vendor account.", exists, write)
@@ -108,25 +111,27 @@ async fn read(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Res
 
 async fn write(mount: Arc<AiMount>, arguments: ConfigArgs, call: Call) -> Result<Response> {
     let name = arguments.name.0.clone();
-    let _lock = mount.config_locks.write(&name).await;
     let key = config_key(&name);
-    let stored = record::get::<Config>(mount.storage.as_ref(), &key).await?;
+    let stored_text = mount.storage.get(&key).await?;
+    let stored = stored_text.as_ref().map(|text| record::parse::<Config>(&key, text)).transpose()?;
     if stored.is_none() && call.request.operation == Operation::Patch {
         return Err(Error::NotFound(format!("config {name:?} does not exist")));
     }
     let verify = arguments.verify.unwrap_or(true);
-    let config = merged(&mount, stored.as_ref(), arguments, &call.values)?;
-    let account = Account::open(config)?;
-    let mut warnings = Vec::new();
-    if verify {
-        warnings = verified(&mount, &account).await?;
+    let account = merged(&mount, stored.as_ref(), arguments, &call.values)?;
+    // Not under the lock: a vendor that does not answer must not hold up the mints.
+    let warnings = if verify { verified(&mount, &account).await? } else { Vec::new() };
+
+    let _lock = mount.config_locks.write(&name).await;
+    if mount.storage.get(&key).await? != stored_text {
+        return Err(Error::Conflict(format!(
+            "config {name:?} was written by somebody else meanwhile: read it and try again"
+        )));
     }
-    let config = &account.config;
-    if let Some(old) = stored.filter(|old| old.generation != config.generation) {
-        let retired = retired_key(&name, &old.generation);
-        record::put(mount.storage.as_ref(), retired, &old, true).await?;
+    if let Some(old) = stored.filter(|old| old.generation != account.config.generation) {
+        record::put(mount.storage.as_ref(), retired_key(&name, &old.generation), &old, true).await?;
     }
-    record::put(mount.storage.as_ref(), key, config, true).await?;
+    record::put(mount.storage.as_ref(), key, &account.config, true).await?;
     Ok(Response::default().with_warnings(warnings))
 }
 
@@ -160,7 +165,7 @@ async fn check(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Re
 }
 
 /// The stored account with the change over it.
-fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: &Values) -> Result<Config> {
+fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: &Values) -> Result<Account> {
     let provider = match (change.provider, stored) {
         (Change::Set(provider), _) => provider,
         (Change::Keep, Some(stored)) => stored.provider.clone(),
@@ -173,18 +178,10 @@ fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: 
     let before_account = before.map(|stored| Values::from(stored.account.clone())).unwrap_or_default();
     let account = before_account.merged(&sent);
     account.check_required(fields)?;
-    let (secret, public): (Vec<Field>, Vec<Field>) =
-        fields.iter().cloned().partition(|field| field.kind == Kind::Secret);
-
     let now = mount.clock.now();
-    let same_identity = before_account.only(&public) == account.only(&public);
-    let generation = match before {
-        Some(before) if same_identity => before.generation.clone(),
-        _ => random_base32(mount.rng.as_ref(), 10),
-    };
     let config = Config {
         provider,
-        generation,
+        generation: random_base32(mount.rng.as_ref(), GENERATION_LENGTH),
         account: account.to_object(),
         allowed_roles: change
             .allowed_roles
@@ -197,9 +194,16 @@ fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: 
         updated: now,
     };
     if let Some(stored) = stored {
+        let secret: Vec<Field> = fields.iter().filter(|field| field.kind == Kind::Secret).cloned().collect();
         must_carry_credential(stored, &config, &secret, &sent)?;
     }
-    Ok(config)
+    let mut account = Account::open(config)?;
+    // The same account with another credential goes on as the same generation.
+    let before = stored.and_then(|stored| Account::open(stored.clone()).ok());
+    if let Some(before) = before.filter(|before| before.is_same(&account)) {
+        account.config.generation = before.config.generation;
+    }
+    Ok(account)
 }
 
 /// A write that would send the stored credential somewhere else must bring the credential: who cannot read it
@@ -238,7 +242,7 @@ async fn verified(mount: &AiMount, account: &Account) -> Result<Vec<String>> {
 
 async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(fault, None))
+    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(account.vendor, fault, None))
 }
 
 /// Whether a config lets a role use it.

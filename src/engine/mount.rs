@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::accounts::Accounts;
+use super::accounts::{Account, Accounts};
+use super::lease::ledger::AccountId;
 use super::lease::sweep::{self, Sweeper};
 use super::lease::{self, Ledger, Running, naming};
 use super::record;
@@ -33,6 +34,8 @@ pub struct AiMount {
     suspect: AtomicBool,
     writer: OnceCell<bool>,
     sweeper: Mutex<Option<Sweeper>>,
+    /// Held by the one tidy that may run.
+    pub tidying: tokio::sync::Mutex<()>,
     started: Duration,
 }
 
@@ -59,6 +62,7 @@ impl AiMount {
             suspect: AtomicBool::new(false),
             writer: OnceCell::new(),
             sweeper: Mutex::default(),
+            tidying: tokio::sync::Mutex::default(),
             started: clock.monotonic(),
             clock,
             rng,
@@ -94,14 +98,39 @@ impl AiMount {
         Ok(meta.is_some_and(|meta| meta.mount_uuid == self.uuid))
     }
 
+    /// The account that a key was made with.
+    pub async fn account_of(&self, of: &AccountId) -> Result<Arc<Account>> {
+        let account = self.accounts.of_generation(self.storage.as_ref(), of).await?;
+        account.ok_or_else(|| {
+            Error::Unavailable(format!(
+                "the account of config {:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force -prefix` its lease, or its row under keys/ with force=true",
+                of.config
+            ))
+        })
+    }
+
     fn sweeper(&self) -> std::sync::MutexGuard<'_, Option<Sweeper>> {
         self.sweeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake_sweeper(&self) {
-        if let Some(sweeper) = &*self.sweeper() {
-            sweeper.wake();
+    /// Starts the sweep on the node that writes, or wakes it. Initialize may have failed, and a task may have panicked.
+    async fn sweep(self: &Arc<Self>) -> Result<()> {
+        if !self.is_writer().await? {
+            return Ok(());
         }
+        if let Some(sweeper) = self.sweeper().as_ref().filter(|sweeper| sweeper.is_running()) {
+            sweeper.wake();
+            return Ok(());
+        }
+        let meta = Meta { mount_uuid: self.uuid.clone() };
+        match record::put(self.storage.as_ref(), META.into(), &meta, false).await {
+            // A standby of a host that did not say so: nothing to do here.
+            Err(Error::ReadOnly) => return Ok(()),
+            written => written?,
+        }
+        let sweeper = Sweeper::start(self);
+        *self.sweeper() = Some(sweeper);
+        Ok(())
     }
 
     /// After Tainted was seen nothing works until it is gone and storage is still ours; but leases are revoked.
@@ -115,7 +144,6 @@ impl AiMount {
         if !tainted {
             self.suspect.store(false, Ordering::SeqCst);
             self.running.set_draining(false);
-            self.wake_sweeper();
             return Ok(());
         }
         match operation {
@@ -142,18 +170,7 @@ impl Mount for AiMount {
     }
 
     async fn initialize(self: Arc<Self>) -> Result<()> {
-        if !self.is_writer().await? {
-            return Ok(());
-        }
-        let meta = Meta { mount_uuid: self.uuid.clone() };
-        match record::put(self.storage.as_ref(), META.into(), &meta, false).await {
-            // A standby of a host that did not say so: nothing to do here.
-            Err(Error::ReadOnly) => return Ok(()),
-            written => written?,
-        }
-        let sweeper = Sweeper::start(&self);
-        *self.sweeper() = Some(sweeper);
-        Ok(())
+        self.sweep().await
     }
 
     async fn rollback(self: Arc<Self>) -> Result<()> {
@@ -162,9 +179,11 @@ impl Mount for AiMount {
             self.running.set_draining(true);
             self.accounts.forget_all();
             self.ledger.forget();
+        } else if self.suspect.load(Ordering::SeqCst) {
+            // Not ours any more: nothing may be written here, least of all the row that says whose it is.
+            self.admit_suspect(&Operation::Rollback).await?;
         }
-        self.wake_sweeper();
-        Ok(())
+        self.sweep().await
     }
 
     async fn renew(self: Arc<Self>, lease: Lease, data: Object) -> Result<Response> {
@@ -183,10 +202,18 @@ impl Mount for AiMount {
         drop(self.sweeper().take());
         let suspect = self.suspect.load(Ordering::SeqCst);
         let tainted = self.system.tainted().await.unwrap_or(suspect);
-        let ours = self.storage_is_ours().await.unwrap_or(false);
-        if tainted && ours && self.is_writer().await.unwrap_or(false) {
-            self.running.set_draining(true);
-            sweep::end_everything(self).await;
+        if !tainted || !self.is_writer().await.unwrap_or(false) {
+            return;
+        }
+        match self.storage_is_ours().await {
+            Ok(true) => {
+                self.running.set_draining(true);
+                sweep::end_everything(self).await;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(mount = self.tag, %error, "keys may be left at the vendor: storage does not answer")
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::About;
-use crate::schema::{Change, Field, Invalid, Name, Values};
+use crate::schema::{Change, Field, Invalid, Name, Values, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -35,6 +35,8 @@ pub fn paths() -> Vec<Path<AiMount>> {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Role {
     pub config: String,
+    /// The vendor whose fields `scope` holds. Another vendor would not know its limits.
+    pub provider: String,
     /// Seconds.
     pub ttl: Option<u64>,
     /// Seconds.
@@ -104,6 +106,7 @@ async fn read(mount: Arc<AiMount>, arguments: RoleName, _: Call) -> Result<Respo
     };
     let mut data = role.scope;
     data.insert("config".into(), role.config.into());
+    data.insert("provider".into(), role.provider.into());
     data.insert("ttl".into(), json!(role.ttl.unwrap_or(0)));
     data.insert("max_ttl".into(), json!(role.max_ttl.unwrap_or(0)));
     data.insert("name_template".into(), json!(role.name_template.as_deref().unwrap_or(naming::DEFAULT_TEMPLATE)));
@@ -135,6 +138,7 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
     let role = Role {
         scope: scope(&account, stored.as_ref(), &call.values)?,
         config: config_name,
+        provider: account.config.provider.clone(),
         ttl: positive(arguments.ttl.apply(ttl)),
         max_ttl: positive(arguments.max_ttl.apply(max_ttl)),
         name_template: arguments.name_template.apply(name_template).filter(|template| !template.is_empty()),
@@ -142,7 +146,8 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
     if let (Some(ttl), Some(max_ttl)) = (role.ttl, role.max_ttl)
         && ttl > max_ttl
     {
-        return Err(Invalid::new("ttl", format!("{ttl} s is more than max_ttl, {max_ttl} s")).into());
+        let [ttl, max_ttl] = [ttl, max_ttl].map(|seconds| format_duration(Duration::from_secs(seconds)));
+        return Err(Invalid::new("ttl", format!("{ttl} is more than max_ttl, {max_ttl}")).into());
     }
     if let Some(template) = &role.name_template {
         naming::check_template(template)?;
@@ -162,7 +167,8 @@ async fn delete(mount: Arc<AiMount>, arguments: RoleName, _: Call) -> Result<Res
 fn scope(account: &Account, stored: Option<&Role>, values: &Values) -> Result<Object> {
     let fields = &account.vendor.about().scope;
     let sent = vendors::own_fields(account.vendor, fields, scope_fields, values)?;
-    let before = stored.map(|role| Values::from(role.scope.clone()).only(fields)).unwrap_or_default();
+    let before = stored.filter(|role| role.provider == account.config.provider);
+    let before = before.map(|role| Values::from(role.scope.clone())).unwrap_or_default();
     let scope = before.merged(&sent);
     scope.check_required(fields)?;
     Ok(account.vendor.scope(&account.parsed, &scope)?.0.to_object())
@@ -183,9 +189,9 @@ async fn mount_caps(mount: &AiMount, role: &Role) -> Vec<String> {
     let over = |field: &str, value: Option<Duration>| {
         let value = value.filter(|value| *value > limit)?;
         Some(format!(
-            "{field} of {} s is more than the mount's max_lease_ttl of {} s: leases are capped to that",
-            value.as_secs(),
-            limit.as_secs()
+            "{field} of {} is more than the mount's max_lease_ttl of {}: leases are capped to that",
+            format_duration(value),
+            format_duration(limit)
         ))
     };
     over("ttl", role.ttl()).into_iter().chain(over("max_ttl", role.max_ttl())).collect()

@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::path::{Call, Path};
+use super::path::Call;
+use super::table::Table;
 use super::{help, openapi};
 use crate::logical::{self, Error, Lease, Object, Operation, Report, Request, Response, Result, SpecialPaths};
 
@@ -28,16 +28,6 @@ pub trait Mount: Send + Sync + 'static {
 pub struct Backend<M> {
     mount: Arc<M>,
     table: Arc<Table<M>>,
-}
-
-/// What is the same for every mount of one plugin.
-pub struct Table<M> {
-    /// First word of every OpenAPI operation id.
-    pub prefix: &'static str,
-    /// Text of `path-help` on the mount itself.
-    pub help: &'static str,
-    pub special: SpecialPaths,
-    pub paths: Vec<Path<M>>,
 }
 
 impl<M: Mount> Backend<M> {
@@ -97,13 +87,6 @@ impl<M: Mount> Backend<M> {
     }
 }
 
-impl<M: Send + Sync + 'static> Table<M> {
-    /// The first path that matches, so literal ones stand before those with parameters.
-    fn find(&self, path: &str) -> Option<(&Path<M>, BTreeMap<&'static str, String>)> {
-        self.paths.iter().find_map(|entry| Some((entry, entry.pattern.captures(path)?)))
-    }
-}
-
 fn lease(request: Request) -> Result<(Lease, Object)> {
     let lease = request.lease.ok_or_else(|| Error::Invalid("the request carries no lease".into()))?;
     Ok((lease, request.data))
@@ -120,7 +103,11 @@ impl<M: Mount> logical::Backend for Backend<M> {
     }
 
     async fn handle(&self, request: Request) -> Result<Response> {
-        let result = self.answer(request).await;
+        let mut result = self.answer(request).await;
+        // To the host a ttl of 0 is the mount's default, 32 days where nobody has tuned it.
+        if result.as_ref().is_ok_and(|response| response.lease.as_ref().is_some_and(|lease| lease.ttl.is_zero())) {
+            result = Err(Error::internal("a lease without ttl"));
+        }
         if let Err(error) = &result {
             error.report(self.mount.label());
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::backend::Table;
 use super::path::Path;
+use super::table::Table;
 use crate::base::bounded;
 use crate::schema::Field;
 

@@ -8,10 +8,12 @@ mod openapi;
 mod page;
 mod path;
 mod pattern;
+mod table;
 mod ttl;
 
-pub use backend::{Backend, Mount, Table};
+pub use backend::{Backend, Mount};
 pub use locks::Locks;
 pub use page::{ListArgs, page};
 pub use path::{Call, Path};
+pub use table::Table;
 pub use ttl::{Cap, capped};

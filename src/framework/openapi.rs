@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::backend::Table;
 use super::path::Path;
+use super::table::Table;
 use crate::logical::Operation;
 use crate::schema::Field;
 

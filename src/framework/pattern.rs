@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
-/// The shape of a path: literal segments and `{parameters}` of one segment each. One that ends with `/` is a
-/// folder, matched with and without the slash.
+/// The shape of a path: literal segments and `{parameters}` of one segment each. One that ends with `/` is a folder.
+/// The match is exact, a final slash included: the host's policies compare the path as it was sent, so a second
+/// spelling would go around a rule about the first (`creds/prod/` beside a denied `creds/prod`).
 #[derive(Clone, Debug)]
 pub struct Pattern(&'static str);
 
@@ -21,11 +22,9 @@ impl Pattern {
 
     /// What the parameters are in `path`; none where it does not match.
     pub fn captures(&self, path: &str) -> Option<BTreeMap<&'static str, String>> {
-        let pattern = self.0.strip_suffix('/').unwrap_or(self.0);
-        let path = path.strip_suffix('/').unwrap_or(path);
         let mut captures = BTreeMap::new();
         let mut segments = path.split('/');
-        for part in pattern.split('/') {
+        for part in self.0.split('/') {
             let segment = segments.next()?;
             match parameter(part) {
                 Some(_) if segment.is_empty() => return None,
@@ -52,15 +51,18 @@ mod tests {
     fn one_segment_a_parameter() {
         let pattern = Pattern::new("config/{name}/check");
         assert_eq!(pattern.captures("config/a/check").expect("matches")["name"], "a");
-        for path in ["config/a", "config//check", "config/a/b/check", "config/a/check/x", "Config/a/check"] {
+        for path in
+            ["config/a", "config//check", "config/a/b/check", "config/a/check/x", "Config/a/check", "config/a/check/"]
+        {
             assert!(pattern.captures(path).is_none(), "{path}");
         }
     }
 
     #[test]
-    fn a_folder_matches_with_and_without_its_slash() {
-        let pattern = Pattern::new("roles/");
-        assert!(pattern.captures("roles/").is_some() && pattern.captures("roles").is_some());
-        assert!(pattern.captures("roles/x").is_none());
+    fn a_final_slash_is_another_path() {
+        let folder = Pattern::new("roles/");
+        assert!(folder.captures("roles/").is_some() && folder.captures("roles").is_none());
+        assert!(folder.captures("roles/x").is_none());
+        assert!(Pattern::new("creds/{role}").captures("creds/prod/").is_none());
     }
 }

@@ -17,8 +17,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 use tower_service::Service;
 
-use super::r#gen::plugin::ConnInfo;
-use super::r#gen::plugin::grpc_broker_server::GrpcBroker;
+use super::proto::plugin::ConnInfo;
+use super::proto::plugin::grpc_broker_server::GrpcBroker;
 use super::tls::Tls;
 
 /// How long a listener may take to be announced: the announcement and the call that names it race
@@ -51,12 +51,20 @@ struct Shared {
 /// Why the host cannot be reached through the broker.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
+    /// The host named the listener, but never said where it is.
     #[error("the host has not announced its listener {0}")]
     NotAnnounced(u32),
+    /// A kind of network that this plugin does not dial.
     #[error("the host listens on {0:?}, which is not a Unix socket")]
     Network(String),
+    /// Nobody listens there any more, or not with the host's certificate.
     #[error("the host's listener {id} does not answer: {source}")]
-    Unreachable { id: u32, source: tonic::transport::Error },
+    Unreachable {
+        /// The listener's number.
+        id: u32,
+        /// What went wrong on the way.
+        source: tonic::transport::Error,
+    },
 }
 
 impl Broker {
@@ -183,13 +191,13 @@ mod tests {
     use tokio_stream::wrappers::ReceiverStream;
     use tonic::body::Body;
 
-    use super::super::r#gen::health::HealthCheckRequest;
-    use super::super::r#gen::health::health_client::HealthClient;
-    use super::super::r#gen::health::health_server::HealthServer;
-    use super::super::r#gen::plugin::grpc_broker_client::GrpcBrokerClient;
-    use super::super::r#gen::plugin::grpc_broker_server::GrpcBrokerServer;
     use super::super::health::Health;
     use super::super::host_certificate::HostCertificate;
+    use super::super::proto::health::HealthCheckRequest;
+    use super::super::proto::health::health_client::HealthClient;
+    use super::super::proto::health::health_server::HealthServer;
+    use super::super::proto::plugin::grpc_broker_client::GrpcBrokerClient;
+    use super::super::proto::plugin::grpc_broker_server::GrpcBrokerServer;
     use super::super::services::Services;
     use super::*;
 

@@ -1,8 +1,8 @@
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::r#gen::plugin::Empty;
-use super::r#gen::plugin::grpc_controller_server::GrpcController;
+use super::proto::plugin::Empty;
+use super::proto::plugin::grpc_controller_server::GrpcController;
 
 /// Takes the host's wish that the process ends. The answer comes first: a connection that is ending lets
 /// the calls on it finish.

@@ -16,6 +16,7 @@ const CORE_PROTOCOL: u32 = 1;
 pub struct Protocol {
     /// Environment variable that tells a host from a person.
     pub cookie_name: &'static str,
+    /// Its value. No secret: it only keeps people from running the program by mistake.
     pub cookie_value: &'static str,
     /// Versions of the application's protocol that the plugin speaks, at least one.
     pub versions: &'static [u32],
@@ -24,7 +25,7 @@ pub struct Protocol {
 /// What the host says in the environment, read and found fit.
 #[derive(Debug)]
 pub struct Handshake {
-    pub(super) version: u32,
+    version: u32,
     /// The host's one-time certificate: the only peer there will ever be.
     pub(super) host_certificate: CertificateDer<'static>,
     /// Where sockets belong. Hosts set it for plugins in containers only.
@@ -42,6 +43,11 @@ impl Handshake {
     /// `NotStartedByHost` without the cookie; the others where a host asks for what this plugin does not speak.
     pub fn from_environment(protocol: &Protocol) -> Result<Self> {
         Self::read(protocol, |name| std::env::var(name).ok())
+    }
+
+    /// The version of the application's protocol that both speak.
+    pub const fn version(&self) -> u32 {
+        self.version
     }
 
     fn read(protocol: &Protocol, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {

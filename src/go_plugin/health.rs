@@ -1,8 +1,8 @@
 use tonic::{Request, Response, Status};
 
-use super::r#gen::health::health_check_response::ServingStatus;
-use super::r#gen::health::health_server;
-use super::r#gen::health::{HealthCheckRequest, HealthCheckResponse};
+use super::proto::health::health_check_response::ServingStatus;
+use super::proto::health::health_server;
+use super::proto::health::{HealthCheckRequest, HealthCheckResponse};
 
 /// The name that go-plugin's `Ping` asks about.
 const SERVICE: &str = "plugin";

@@ -24,10 +24,11 @@
 mod broker;
 mod controller;
 mod error;
-pub mod r#gen;
 mod handshake;
 pub mod hclog;
 mod health;
+#[path = "gen/mod.rs"]
+pub mod proto;
 mod server;
 mod services;
 mod socket;

@@ -17,12 +17,12 @@ use tonic::body::Body;
 use super::broker::Broker;
 use super::controller::Controller;
 use super::error::{Error, Result};
-use super::r#gen::health::health_server::HealthServer;
-use super::r#gen::plugin::grpc_broker_server::GrpcBrokerServer;
-use super::r#gen::plugin::grpc_controller_server::GrpcControllerServer;
-use super::r#gen::plugin::grpc_stdio_server::GrpcStdioServer;
 use super::handshake::{Handshake, announce};
 use super::health::Health;
+use super::proto::health::health_server::HealthServer;
+use super::proto::plugin::grpc_broker_server::GrpcBrokerServer;
+use super::proto::plugin::grpc_controller_server::GrpcControllerServer;
+use super::proto::plugin::grpc_stdio_server::GrpcStdioServer;
 use super::services::Services;
 use super::socket::Socket;
 use super::stdio::Stdio;
@@ -36,7 +36,7 @@ const FIRST_CONNECTION_LIMIT: Duration = Duration::from_secs(60);
 /// that it has lost, but a second is cheap.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a connection may take to its first HTTP/2 frame.
+/// How long a connection may take for its TLS handshake, which a host does at once.
 const TLS_LIMIT: Duration = Duration::from_secs(5);
 
 /// From the wish to end to the end: the host kills what is still there after two seconds.
@@ -48,6 +48,10 @@ const CONNECTIONS_LIMIT: usize = 64;
 /// Calls at once on a connection: one host sends all requests of all its mounts over a single one, and
 /// revokes up to 200 leases side by side.
 const CALLS_LIMIT: u32 = 4096;
+
+/// Calls that may be cancelled before they are looked at. The default of 20 is a defence against strangers who
+/// flood a server with resets; here it would end the only connection, and with it the plugin, when as many clients hang up.
+const RESETS_LIMIT: usize = 65_536;
 
 /// Pause after a failed accept, which is most likely a want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -193,6 +197,8 @@ impl Connections {
             http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(CALLS_LIMIT)
+                .max_pending_accept_reset_streams(RESETS_LIMIT)
+                .max_local_error_reset_streams(RESETS_LIMIT)
                 .serve_connection(TokioIo::new(stream), handler)
         );
         let ended = tokio::select! {

@@ -49,8 +49,8 @@ impl Services {
 
 #[cfg(test)]
 mod tests {
-    use super::super::r#gen::health::HealthCheckRequest;
-    use super::super::r#gen::health::health_server::{Health, HealthServer};
+    use super::super::proto::health::HealthCheckRequest;
+    use super::super::proto::health::health_server::{Health, HealthServer};
     use super::*;
 
     struct Broken;
@@ -60,7 +60,7 @@ mod tests {
         async fn check(
             &self,
             _request: tonic::Request<HealthCheckRequest>,
-        ) -> Result<tonic::Response<super::super::r#gen::health::HealthCheckResponse>, Status> {
+        ) -> Result<tonic::Response<super::super::proto::health::HealthCheckResponse>, Status> {
             panic!("broken")
         }
     }

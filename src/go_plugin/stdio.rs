@@ -4,8 +4,8 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::r#gen::plugin::grpc_stdio_server::GrpcStdio;
-use super::r#gen::plugin::{Empty, StdioData};
+use super::proto::plugin::grpc_stdio_server::GrpcStdio;
+use super::proto::plugin::{Empty, StdioData};
 
 /// Where the host waits for what the plugin prints. This one prints nothing: the stream is held open,
 /// silent, until the end (a host that loses it logs a warning).

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
+use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
 use tokio::net::UnixStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
@@ -40,6 +42,9 @@ impl Tls {
             .with_client_cert_verifier(Arc::clone(&verifier) as _)
             .with_single_cert(vec![certificate.clone()], key.clone_key())?;
         server.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+        // No connection is resumed: each one proves anew who it is.
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
 
         let mut client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -47,6 +52,7 @@ impl Tls {
             .with_custom_certificate_verifier(verifier)
             .with_client_auth_cert(vec![certificate.clone()], key)?;
         client.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+        client.resumption = Resumption::disabled();
 
         Ok(Self { certificate, acceptor: Arc::new(server).into(), connector: Arc::new(client).into() })
     }

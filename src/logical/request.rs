@@ -36,7 +36,7 @@ impl From<&str> for Operation {
 }
 
 /// One request of the host. Renew, revoke, rollback and help carry no identity (measured on OpenBao 2.7.2).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     /// The host's id of this request; empty for its own requests.
     pub id: String,
@@ -56,6 +56,17 @@ pub struct Request {
     /// `ai/`, with the namespace's path before it.
     pub mount_point: String,
     pub remote_address: String,
+}
+
+impl std::fmt::Debug for Request {
+    /// Without data and lease: both may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request")
+            .field("id", &self.id)
+            .field("operation", &self.operation)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Request {

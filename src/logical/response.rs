@@ -6,7 +6,7 @@ use super::Object;
 use crate::base::Time;
 
 /// What a backend answers. `Response::default()` (no data, no lease) is an empty success: 204 on a write.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Response {
     pub data: Option<Object>,
     pub lease: Option<Lease>,
@@ -37,6 +37,17 @@ pub struct Lease {
     pub issue_time: Option<Time>,
     /// What renew and revoke need. Kept as the host gave it. Never the credential itself.
     pub internal: Object,
+}
+
+impl std::fmt::Debug for Response {
+    /// Names of the data only: a value may be a credential.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response")
+            .field("data", &self.data.as_ref().map(|data| data.keys().collect::<Vec<_>>()))
+            .field("lease", &self.lease)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Response {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-/// Why a vendor call failed. The text is ours, with the vendor's words parsed, cut and redacted.
+/// Why a vendor call failed. The text is ours and reads behind the vendor's name ("could not be reached"); the
+/// vendor's own words in it are parsed, cut and redacted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct Fault {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use reqwest::{Client, Proxy, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -19,8 +19,11 @@ use crate::schema::Invalid;
 
 /// Longest wait for a TCP and TLS connection. A vendor that needs longer is down.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Largest answer that is read, in bytes. A page of 100 keys has 40 to 300 KiB.
-const BODY_LIMIT: usize = 1024 * 1024;
+/// Largest answer that is read, in bytes: about a thousand times what one key takes.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+/// Largest answer to a reading call, in bytes. A page of 100 keys has 40 to 300 KiB, but LiteLLM repeats a team's list of
+/// models in each of its keys.
+const LISTING_LIMIT: usize = 8 * 1024 * 1024;
 /// Most requests of one account at a time. Vault revokes with 200 workers, and vendors answer a burst with 429.
 const PARALLEL: usize = 16;
 /// How long an unused connection is kept. Load balancers close theirs after 60 s or more, and a request on a
@@ -93,7 +96,8 @@ impl Http {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        timeout_at(deadline, exchange(request)).await.unwrap_or(Err(Broken::Late))
+        let limit = if call.method == Method::GET { LISTING_LIMIT } else { ANSWER_LIMIT };
+        timeout_at(deadline, exchange(request, limit)).await.unwrap_or(Err(Broken::Late))
     }
 }
 
@@ -133,13 +137,13 @@ pub(super) fn bearer(credential: &str) -> Option<HeaderMap> {
     Some(HeaderMap::from_iter([(AUTHORIZATION, value)]))
 }
 
-async fn exchange(request: reqwest::RequestBuilder) -> Result<Raw, Broken> {
+async fn exchange(request: reqwest::RequestBuilder, limit: usize) -> Result<Raw, Broken> {
     let mut response = request.send().await.map_err(|error| broken(&error))?;
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-        if bytes.len() + chunk.len() > BODY_LIMIT {
+        if bytes.len() + chunk.len() > limit {
             return Err(Broken::TooLong);
         }
         bytes.extend_from_slice(&chunk);

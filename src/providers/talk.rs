@@ -120,7 +120,7 @@ impl<'a> Talk<'a> {
             }
             Err(Broken::Dropped(cause)) => Fault::unknown(format!("broke the connection off: {}", self.shown(&cause))),
             Err(Broken::Late) => Fault::unknown("did not answer in time"),
-            Err(Broken::TooLong) => Fault::unknown("sent an answer that is longer than 1 MiB"),
+            Err(Broken::TooLong) => Fault::unknown("sent an answer that is longer than any that makes sense"),
         };
         Err(self.unsent(fault))
     }
@@ -223,13 +223,17 @@ mod tests {
     }
 
     async fn ask(url: &str, call: Call) -> Result<Answer, Failure> {
+        ask_over(&Network { allow_http: true, ..Network::default() }, url, call).await
+    }
+
+    async fn ask_over(network: &Network, url: &str, call: Call) -> Result<Answer, Failure> {
         let account = Account {
             endpoint: url.parse().expect("a URL"),
             client_url: url.to_owned(),
             identity: Values::default(),
             credential: "admin-credential-1".into(),
         };
-        let http = Http::new(&Network { allow_http: true, ..Network::default() }).expect("a client");
+        let http = Http::new(network).expect("a client");
         let cx = Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng };
         match Talk::new(&cx, "Acme") {
             Ok(talk) => talk.send(call).await,
@@ -260,7 +264,7 @@ mod tests {
     async fn an_endless_answer_is_cut_off() {
         let server = Server::with(vec![answer(200, "", &" ".repeat(1_100_000))]).await;
         let failure = server.ask(create()).await.expect_err("too long");
-        assert_eq!(failure.fault, Fault::unknown("sent an answer that is longer than 1 MiB"));
+        assert_eq!(failure.fault, Fault::unknown("sent an answer that is longer than any that makes sense"));
     }
 
     #[tokio::test]
@@ -317,6 +321,15 @@ mod tests {
         assert_eq!(failure.fault.kind, FaultKind::Unreachable);
         let failure = ask("http://no-such-host.invalid/v1", create()).await.expect_err("no such host");
         assert_eq!(failure.fault.kind, FaultKind::Unreachable);
+    }
+
+    #[tokio::test]
+    async fn the_accounts_proxy_carries_its_calls() {
+        let proxy = Server::with(vec![answer(200, "", "{}")]).await;
+        let network =
+            Network { allow_http: true, proxy_url: Some(format!("http://{}", proxy.at)), ..Network::default() };
+        assert!(ask_over(&network, "http://vendor.invalid/v1", Call::get(&["keys"])).await.is_ok());
+        assert_eq!(proxy.seen(), ["GET http://vendor.invalid/v1/keys HTTP/1.1"]);
     }
 
     #[tokio::test]

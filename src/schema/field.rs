@@ -35,7 +35,10 @@ impl Field {
 
     /// Its line in `path-help`.
     pub fn help_line(&self) -> String {
-        let mut notes = vec![self.kind.label().to_owned()];
+        let mut notes = vec![match &self.kind {
+            Kind::Choice(choices) => format!("one of {}", choices.join(" | ")),
+            kind => kind.label().to_owned(),
+        }];
         if self.required {
             notes.push("required".to_owned());
         }

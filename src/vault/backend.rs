@@ -1,8 +1,8 @@
 use tonic::{Request, Response, Status};
 
-use super::r#gen::pb;
 use super::instance::Instance;
 use super::instances::Instances;
+use super::proto::pb;
 use super::reply::{existence_reply, initialize_reply, reply};
 use crate::go_plugin::Broker;
 use crate::logical::{Factory, Report};

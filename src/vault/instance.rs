@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
-use super::r#gen::pb;
 use super::link::Link;
+use super::proto::pb;
 use super::request::request;
 use super::storage::HostStorage;
 use super::system::HostSystem;

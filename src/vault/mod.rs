@@ -10,12 +10,13 @@
 //! - an operation that this program does not know never reaches it.
 
 mod backend;
-pub mod r#gen;
 mod instance;
 mod instances;
 mod json;
 mod link;
 mod multiplexing;
+#[path = "gen/mod.rs"]
+pub mod proto;
 mod reply;
 mod request;
 mod serve;

@@ -1,7 +1,7 @@
 use tonic::{Request, Response, Status};
 
-use super::r#gen::multiplexing::plugin_multiplexing_server::PluginMultiplexing;
-use super::r#gen::multiplexing::{MultiplexingSupportRequest, MultiplexingSupportResponse};
+use super::proto::multiplexing::plugin_multiplexing_server::PluginMultiplexing;
+use super::proto::multiplexing::{MultiplexingSupportRequest, MultiplexingSupportResponse};
 
 /// Says that one process serves all mounts of this plugin. Asked before each mount.
 pub(super) struct Multiplexing;

@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::r#gen::pb;
 use super::json;
+use super::proto::pb;
 use crate::logical::{Lease, Object, Raw, Response, Result, Wire};
 
 /// The highest `err_type` of the wire. A host takes one that it does not know for success.

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use chrono::DateTime;
 
-use super::r#gen::pb;
 use super::json;
+use super::proto::pb;
 use crate::logical::{Lease, Operation, Request, Result};
 
 /// What the host asks, as a plain type.

@@ -4,11 +4,11 @@ use tokio::runtime::Builder;
 use tracing::Level;
 
 use super::backend::Backend;
-use super::r#gen::logical::plugin_version_server::PluginVersionServer;
-use super::r#gen::multiplexing::plugin_multiplexing_server::PluginMultiplexingServer;
-use super::r#gen::pb::backend_server::BackendServer;
 use super::instances::Instances;
 use super::multiplexing::Multiplexing;
+use super::proto::logical::plugin_version_server::PluginVersionServer;
+use super::proto::multiplexing::plugin_multiplexing_server::PluginMultiplexingServer;
+use super::proto::pb::backend_server::BackendServer;
 use super::version::Version;
 use crate::go_plugin::{self, Handshake, MESSAGE_LIMIT, Protocol, Server, Services, hclog};
 use crate::logical::Factory;
@@ -33,8 +33,10 @@ pub enum Error {
     /// A person ran the program: who has yet to be told what it is. Everything else is in the log.
     #[error("started by hand, not by a host")]
     ByHand,
+    /// The transport does not start, or ended by itself.
     #[error(transparent)]
     Transport(#[from] go_plugin::Error),
+    /// The system gives no threads.
     #[error("the runtime does not start: {0}")]
     Runtime(std::io::Error),
 }

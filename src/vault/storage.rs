@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use super::r#gen::pb;
-use super::r#gen::pb::storage_client::StorageClient;
 use super::link::Link;
+use super::proto::pb;
+use super::proto::pb::storage_client::StorageClient;
 use crate::base::Secret;
 use crate::go_plugin::MESSAGE_LIMIT;
 use crate::logical::{Entry, Error, Result, Storage};

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::r#gen::{logical, pb};
 use super::link::Link;
+use super::proto::{logical, pb};
 use super::request::duration;
 use crate::go_plugin::MESSAGE_LIMIT;
 use crate::logical::{Entity, Error, ReplicationState, Result, System};

@@ -1,7 +1,7 @@
 use tonic::{Request, Response, Status};
 
-use super::r#gen::logical::plugin_version_server::PluginVersion;
-use super::r#gen::logical::{Empty, VersionReply};
+use super::proto::logical::plugin_version_server::PluginVersion;
+use super::proto::logical::{Empty, VersionReply};
 
 /// Tells the host which version this is. The host refuses a registration under any other.
 pub(super) struct Version(String);

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::lease::at_vendor::{end, end_by_name, list as list_vendor};
-use super::super::lease::creds::rfc3339;
+use super::super::lease::at_vendor::{end, end_by_name, is_young, list as list_vendor};
 use super::super::lease::ledger::Row;
+use super::super::lease::life::rfc3339;
+use super::super::lease::revoke::keep_for_the_sweep;
 use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;
+use super::super::upstream;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::KeyName;
+use crate::providers::{Gone, KeyName};
 use crate::schema::Name;
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -70,22 +72,29 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         let warning = format!("only the row was dropped: the key named {:?} may live on at the vendor", row.name);
         return Ok(Response::default().with_warnings([warning]));
     }
-    let account = mount.accounts.of_generation(mount.storage.as_ref(), &row.config, &row.generation).await?;
-    let mut warnings = Vec::new();
-    match row.key.clone() {
-        Some(key) => {
-            end(&mount, &account, &key.into()).await?;
-            warnings.push("the key's lease stays in Vault until it is revoked or ends".to_owned());
+    let account = mount.account_of(&row.account()).await?;
+    let refused = |fault| upstream::error(account.vendor, fault, None);
+    let Some(key) = row.key.clone() else {
+        let listing = list_vendor(&mount, &account, VENDOR_BUDGET).await.map_err(refused)?;
+        let ended = end_by_name(&mount, &account, &KeyName(row.name.clone()), &listing).await.map_err(refused)?;
+        let expired = row.vendor_expiry.is_some_and(|expiry| mount.clock.now() > expiry);
+        if ended == 0 && !expired {
+            // Not found proves nothing yet.
+            return Err(Error::Conflict(format!(
+                "the vendor lists no key named {:?} yet: the sweep looks again, or force=true drops the row",
+                row.name
+            )));
         }
-        None => {
-            let listing = list_vendor(&mount, &account, VENDOR_BUDGET).await?;
-            if end_by_name(&mount, &account, &KeyName(row.name.clone()), &listing).await? == 0 {
-                warnings.push(format!("the vendor lists no key named {:?}", row.name));
-            }
-        }
+        mount.ledger.delete(&id).await?;
+        return Ok(Response::default());
+    };
+    let gone = end(&mount, &account, &key.into()).await.map_err(refused)?;
+    if gone == Gone::Already && is_young(&mount, &account, &row) {
+        keep_for_the_sweep(&mount, row).await;
+    } else {
+        mount.ledger.delete(&id).await?;
     }
-    mount.ledger.delete(&id).await?;
-    Ok(Response::default().with_warnings(warnings))
+    Ok(Response::default().with_warnings(["the key's lease stays in Vault until it is revoked or ends".to_owned()]))
 }
 
 fn shown(row: &Row) -> Object {

@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::super::accounts::Account;
 use super::super::lease::at_vendor::{end, end_by_name, list};
-use super::super::lease::creds::rfc3339;
-use super::super::lease::ledger::{Row, State};
+use super::super::lease::ledger::{AccountId, Row, State};
+use super::super::lease::life::rfc3339;
 use super::super::lease::naming;
 use super::super::mount::AiMount;
 use super::super::times::TIDY_BUDGET;
+use super::super::upstream;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
@@ -45,27 +47,26 @@ form! {
 }
 
 async fn tidy(mount: Arc<AiMount>, arguments: TidyArgs, _: Call) -> Result<Response> {
+    let _alone = mount.tidying.try_lock().map_err(|_| Error::Conflict("another tidy is running".into()))?;
     let only = arguments.config.map(|name| name.0);
-    let mut tally = Tally::default();
-    let accounts = accounts(&mount, only.as_deref()).await?;
+    let mut tidy = Tidy::new(&mount, arguments.delete);
+    let accounts = tidy.accounts(only.as_deref()).await?;
     if let (Some(name), true) = (&only, accounts.is_empty()) {
         return Err(Error::NotFound(format!("config {name:?} does not exist")));
     }
-    for (name, account) in accounts {
-        if account.vendor.about().can.find == Find::Never {
-            tally.warnings.push(format!("config {name:?}: its vendor lists no keys, so it cannot be compared"));
-            continue;
-        }
-        match list(&mount, &account, TIDY_BUDGET).await {
-            Ok(listing) => compare(&mount, &name, &account, &listing, arguments.delete, &mut tally).await?,
-            Err(error) => tally.warnings.push(format!("config {name:?} was not compared: {error}")),
-        }
+    // Read before the listings: whatever is made later is in neither.
+    let rows = tidy.live_rows().await?;
+    for (id, account) in &accounts {
+        tidy.compare(id, account, &rows).await?;
     }
-    Ok(tally.into_response(arguments.delete))
+    Ok(tidy.into_response())
 }
 
-#[derive(Default)]
-struct Tally {
+struct Tidy<'a> {
+    mount: &'a AiMount,
+    delete: bool,
+    /// On the monotonic clock; the host gives a request 90 s.
+    ends: Duration,
     keys_without_row: Vec<Value>,
     rows_without_key: Vec<Value>,
     deleted_keys: u64,
@@ -73,11 +74,174 @@ struct Tally {
     warnings: Vec<String>,
 }
 
-impl Tally {
-    fn into_response(mut self, delete: bool) -> Response {
-        if !delete && !self.keys_without_row.is_empty() {
-            self.warnings
-                .push("nothing was deleted: write delete=true, once no other cluster shares this mount's tag".into());
+impl<'a> Tidy<'a> {
+    fn new(mount: &'a AiMount, delete: bool) -> Self {
+        Self {
+            mount,
+            delete,
+            ends: mount.clock.monotonic() + TIDY_BUDGET,
+            keys_without_row: Vec::new(),
+            rows_without_key: Vec::new(),
+            deleted_keys: 0,
+            deleted_rows: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.ends.saturating_sub(self.mount.clock.monotonic())
+    }
+
+    /// Every account of the mount, retired generations included.
+    async fn accounts(&mut self, only: Option<&str>) -> Result<Vec<(AccountId, Arc<Account>)>> {
+        let (storage, mount) = (self.mount.storage.as_ref(), self.mount);
+        let wanted = |name: &str| only.is_none_or(|only| only == name);
+        let mut accounts = Vec::new();
+        let mut retired = Vec::new();
+        for name in storage.list("config/").await?.into_iter().filter(|name| wanted(name)) {
+            match mount.accounts.current(storage, &name).await {
+                Ok(Some(account)) => {
+                    let generation = account.config.generation.clone();
+                    accounts.push((AccountId { config: name, generation }, account));
+                }
+                Ok(None) => {}
+                Err(error) => self.warnings.push(format!("config {name:?} was not compared: {error}")),
+            }
+        }
+        for folder in storage.list("retired/").await? {
+            let config = folder.trim_end_matches('/').to_owned();
+            if wanted(&config) {
+                let generations = storage.list(&format!("retired/{folder}")).await?.into_iter();
+                retired.extend(generations.map(|generation| AccountId { config: config.clone(), generation }));
+            }
+        }
+        for id in retired {
+            match mount.account_of(&id).await {
+                Ok(account) => accounts.push((id, account)),
+                Err(error) => self.warnings.push(format!("retired config {:?} was not compared: {error}", id.config)),
+            }
+        }
+        Ok(accounts)
+    }
+
+    /// Rows that are being made, or that the sweep is settling, are not judged.
+    async fn live_rows(&mut self) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for id in self.mount.ledger.ids(&ListArgs { after: None, limit: None }).await? {
+            match self.mount.ledger.get(&id).await {
+                Ok(row) => rows.extend(row.filter(|row| row.state == State::Live && !self.mount.running.contains(&id))),
+                Err(error) => self.warnings.push(format!("row {id} was not judged: {error}")),
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn compare(&mut self, id: &AccountId, account: &Account, rows: &[Row]) -> Result<()> {
+        let config = &id.config;
+        let lag = match account.vendor.about().can.find {
+            Find::ByName { lag } => lag,
+            Find::ByOurId => Duration::ZERO,
+            Find::Never => {
+                self.warnings.push(format!("config {config:?}: its vendor lists no keys, so it cannot be compared"));
+                return Ok(());
+            }
+        };
+        let now = self.mount.clock.now();
+        let Some(listing) = self.list(config, account).await else { return Ok(()) };
+        self.keys_without_row(config, account, &listing).await?;
+        let old_enough = |row: &&Row| row.account() == *id && row.created + lag < now;
+        let shown = shown(&listing);
+        let missing: Vec<&Row> =
+            rows.iter().filter(old_enough).filter(|row| !shown.contains(row.name.as_str())).collect();
+        if !missing.is_empty() {
+            self.rows_without_key(config, account, &missing).await?;
+        }
+        Ok(())
+    }
+
+    async fn list(&mut self, config: &str, account: &Account) -> Option<Vec<Found>> {
+        match list(self.mount, account, self.left()).await {
+            Ok(listing) => Some(listing),
+            Err(fault) => {
+                self.warnings
+                    .push(format!("config {config:?} was not compared: {}", upstream::text(account.vendor, &fault)));
+                None
+            }
+        }
+    }
+
+    /// Rows are asked for after the listing, and a key's row is stored before the key is made: a listed key without a
+    /// row is left over.
+    async fn keys_without_row(&mut self, config: &str, account: &Account, listing: &[Found]) -> Result<()> {
+        let mut left_over: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
+        for found in listing {
+            let Some(id) = naming::id_of(&found.name, &self.mount.tag) else { continue };
+            if !self.mount.ledger.has(id).await? {
+                left_over.entry(&found.name).or_default().push(found);
+            }
+        }
+        for (name, found) in left_over {
+            // The key itself stands for what was made with it.
+            let first = found.iter().find(|found| found.is_key).unwrap_or(&found[0]);
+            let created = first.created.map(rfc3339);
+            let key_id = crate::base::bounded(&first.key.id, 256);
+            self.keys_without_row.push(json!({
+                "config": config, "key_id": key_id, "key_name": name, "created": created,
+            }));
+            if self.delete && !self.left().is_zero() {
+                match end_by_name(self.mount, account, &KeyName(name.to_owned()), listing).await {
+                    Ok(_) => self.deleted_keys += 1,
+                    Err(fault) => self
+                        .warnings
+                        .push(format!("{name:?} was not deleted: {}", upstream::text(account.vendor, &fault))),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A page may have been skipped while keys came and went, so before anything is deleted a second listing must
+    /// agree with the first.
+    async fn rows_without_key(&mut self, config: &str, account: &Account, missing: &[&Row]) -> Result<()> {
+        for row in missing {
+            self.rows_without_key.push(json!({
+                "id": row.id, "config": config, "role": row.role, "key_name": row.name,
+            }));
+        }
+        if !self.delete {
+            return Ok(());
+        }
+        let Some(second) = self.list(config, account).await else { return Ok(()) };
+        let shown = shown(&second);
+        for row in missing.iter().filter(|row| !shown.contains(row.name.as_str())) {
+            let _lock = self.mount.ledger.locks.write(&row.id).await;
+            let current = self.mount.ledger.get(&row.id).await?;
+            let Some(key) = current.filter(|row| row.state == State::Live).and_then(|row| row.key) else { continue };
+            if self.left().is_zero() {
+                break;
+            }
+            match end(self.mount, account, &key.into()).await {
+                Ok(_) => {
+                    self.mount.ledger.delete(&row.id).await?;
+                    self.deleted_rows += 1;
+                }
+                Err(fault) => self.warnings.push(format!(
+                    "row {} was not deleted: {}",
+                    row.id,
+                    upstream::text(account.vendor, &fault)
+                )),
+            }
+        }
+        Ok(())
+    }
+
+    fn into_response(mut self) -> Response {
+        if !self.delete && !self.keys_without_row.is_empty() {
+            let warning = "nothing was deleted: write delete=true, once no other cluster shares this mount's tag";
+            self.warnings.push(warning.into());
+        }
+        if self.left().is_zero() {
+            self.warnings.push("out of time: run it again for the rest".into());
         }
         let mut data = Object::new();
         for (name, list) in [("keys_without_row", self.keys_without_row), ("rows_without_key", self.rows_without_key)] {
@@ -93,80 +257,7 @@ impl Tally {
     }
 }
 
-/// Every account of the mount, retired generations included.
-async fn accounts(mount: &AiMount, only: Option<&str>) -> Result<Vec<(String, Arc<Account>)>> {
-    let storage = mount.storage.as_ref();
-    let wanted = |name: &str| only.is_none_or(|only| only == name);
-    let mut accounts = Vec::new();
-    for name in storage.list("config/").await?.into_iter().filter(|name| wanted(name)) {
-        if let Some(account) = mount.accounts.current(storage, &name).await? {
-            accounts.push((name, account));
-        }
-    }
-    for folder in storage.list("retired/").await? {
-        let name = folder.trim_end_matches('/').to_owned();
-        if wanted(&name) {
-            for generation in storage.list(&format!("retired/{folder}")).await? {
-                let account = mount.accounts.of_generation(storage, &name, &generation).await?;
-                accounts.push((name.clone(), account));
-            }
-        }
-    }
-    Ok(accounts)
-}
-
-/// Rows are read after the listing: a key's row is stored before the key is made, so a listed key without a row is left over.
-async fn compare(
-    mount: &AiMount,
-    config: &str,
-    account: &Account,
-    listing: &[Found],
-    delete: bool,
-    tally: &mut Tally,
-) -> Result<()> {
-    let mut left_over: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
-    for found in listing {
-        let Some(id) = naming::id_of(&found.name, &mount.tag) else { continue };
-        if mount.ledger.get(id).await?.is_none() {
-            left_over.entry(&found.name).or_default().push(found);
-        }
-    }
-    for (name, found) in left_over {
-        // The key itself stands for what was made with it.
-        let first = found.iter().find(|found| found.is_key).unwrap_or(&found[0]);
-        let created = first.created.map(rfc3339);
-        tally.keys_without_row.push(json!({
-            "config": config, "key_id": first.key.id, "key_name": name, "created": created,
-        }));
-        if delete {
-            match end_by_name(mount, account, &KeyName(name.to_owned()), listing).await {
-                Ok(_) => tally.deleted_keys += 1,
-                Err(error) => tally.warnings.push(format!("{name:?} was not deleted: {error}")),
-            }
-        }
-    }
-    let listed: BTreeSet<&str> = listing.iter().filter(|found| found.is_key).map(|found| found.name.as_str()).collect();
-    for id in mount.ledger.ids(&ListArgs { after: None, limit: None }).await? {
-        let _lock = mount.ledger.locks.write(&id).await;
-        let Some(row) = mount.ledger.get(&id).await? else { continue };
-        if row.config == config && row.generation == account.config.generation && without_key(mount, &row, &listed) {
-            tally.rows_without_key.push(json!({"id": id, "config": config, "role": row.role, "key_name": row.name}));
-            // A listing may lag: the vendor's word on this one key counts.
-            if delete && let Some(key) = row.key {
-                match end(mount, account, &key.into()).await {
-                    Ok(_) => {
-                        mount.ledger.delete(&id).await?;
-                        tally.deleted_rows += 1;
-                    }
-                    Err(error) => tally.warnings.push(format!("row {id} was not deleted: {error}")),
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Rows that are being made, or that the sweep is settling, are not judged.
-fn without_key(mount: &AiMount, row: &Row, listed: &BTreeSet<&str>) -> bool {
-    row.state == State::Live && !mount.running.contains(&row.id) && !listed.contains(row.name.as_str())
+/// Names of the keys in a listing, without those of what only goes with one.
+fn shown(listing: &[Found]) -> BTreeSet<&str> {
+    listing.iter().filter(|found| found.is_key).map(|found| found.name.as_str()).collect()
 }

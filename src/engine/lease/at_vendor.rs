@@ -3,55 +3,72 @@ use std::time::Duration;
 use super::super::accounts::Account;
 use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;
-use super::super::upstream;
-use crate::logical::{Error, Result};
-use crate::providers::{Cursor, Fault, Found, Gone, KeyName, Ref};
+use super::ledger::Row;
+use super::naming;
+use crate::providers::{Cursor, Fault, Find, Found, Gone, KeyName, Ref};
 
 /// Most pages of one listing: 100 keys each at the vendors that page.
 const PAGE_LIMIT: usize = 1000;
+/// Most of this mount's keys in one listing, so that a vendor cannot fill the memory.
+const FOUND_LIMIT: usize = 100_000;
+/// Longest id of a vendor's that is kept, in bytes.
+const ID_LIMIT: usize = 256;
 
 /// Ends one key at the vendor. Repeatable.
-pub async fn end(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone> {
+pub async fn end(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone, Fault> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
     let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, None)).await;
-    let ended = ended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")));
-    ended.map_err(|fault| upstream::error(fault, None))
+    ended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }
 
-/// Ends whatever carries exactly this name; returns how many that were.
-pub async fn end_by_name(mount: &AiMount, account: &Account, name: &KeyName, listing: &[Found]) -> Result<usize> {
-    let mut ended = 0;
+/// Whether a row's key may be too fresh for the vendor to know it everywhere: "gone already" then proves nothing.
+pub fn is_young(mount: &AiMount, account: &Account, row: &Row) -> bool {
+    match account.vendor.about().can.find {
+        Find::ByName { lag } => mount.clock.now() < row.created + lag,
+        Find::ByOurId | Find::Never => false,
+    }
+}
+
+/// Ends whatever carries exactly this name; returns how many keys that were. A helper object alone does not count:
+/// the key that it was made for may be missing from a listing that lags.
+pub async fn end_by_name(
+    mount: &AiMount,
+    account: &Account,
+    name: &KeyName,
+    listing: &[Found],
+) -> Result<usize, Fault> {
+    let mut keys = 0;
     for found in listing.iter().filter(|found| found.name == name.0) {
         end(mount, account, &found.key).await?;
-        ended += 1;
+        keys += usize::from(found.is_key);
     }
-    Ok(ended)
+    Ok(keys)
 }
 
 /// Everything at the vendor that carries this mount's tag.
-pub async fn list(mount: &AiMount, account: &Account, limit: Duration) -> Result<Vec<Found>> {
+pub async fn list(mount: &AiMount, account: &Account, limit: Duration) -> Result<Vec<Found>, Fault> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
     let prefix = format!("{}-", mount.tag);
-    let pages = async {
-        let mut all = Vec::new();
-        let mut from: Option<Cursor> = None;
-        for _ in 0..PAGE_LIMIT {
-            let page = account.vendor.list(&cx, &prefix, from.clone()).await?;
-            // A vendor that filters by substring, or not at all, must not bring in another mount's.
-            all.extend(page.found.into_iter().filter(|found| found.name.starts_with(&prefix)));
-            if page.next.is_none() || page.next == from {
-                return Ok(all);
+    let pages =
+        async {
+            let mut all = Vec::new();
+            let mut from: Option<Cursor> = None;
+            for _ in 0..PAGE_LIMIT {
+                let page = account.vendor.list(&cx, &prefix, from.clone()).await?;
+                // A vendor that filters by substring, or not at all, must not bring in another mount's.
+                all.extend(page.found.into_iter().filter(|found| {
+                    naming::id_of(&found.name, &mount.tag).is_some() && found.key.id.len() <= ID_LIMIT
+                }));
+                if all.len() > FOUND_LIMIT {
+                    return Err(Fault::unknown(format!("lists more than {FOUND_LIMIT} keys of this mount")));
+                }
+                if page.next.is_none() || page.next == from {
+                    return Ok(all);
+                }
+                from = page.next;
             }
-            from = page.next;
-        }
-        Err(Fault::unknown(format!("a listing of more than {PAGE_LIMIT} pages")))
-    };
+            Err(Fault::unknown(format!("lists more than {PAGE_LIMIT} pages")))
+        };
     let listed = tokio::time::timeout(limit, pages).await;
-    let listed = listed.unwrap_or_else(|_| Err(Fault::unknown("the listing took too long")));
-    listed.map_err(|fault| upstream::error(fault, None))
-}
-
-/// Whether a failure is the account's for now, so that its other keys need not be tried at once.
-pub const fn is_outage(error: &Error) -> bool {
-    matches!(error, Error::Unavailable(_) | Error::Busy(_) | Error::Refused(_))
+    listed.unwrap_or_else(|_| Err(Fault::unknown("did not list its keys in time")))
 }

@@ -10,23 +10,25 @@ use super::super::accounts::Account;
 use super::super::mount::AiMount;
 use super::super::roles::{Role, not_allowed, role_key};
 use super::super::step::step;
-use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE, MINT_BUDGET, VENDOR_BUDGET};
+use super::super::times::{MINT_BUDGET, VENDOR_BUDGET};
 use super::super::{config, record, upstream};
 use super::internal::Internal;
 use super::ledger::{Row, RowKind, State};
+use super::life::{Life, rfc3339};
+use super::revoke::keep_for_the_sweep;
 use super::{at_vendor, naming};
 use crate::base::Time;
 use crate::form;
-use crate::framework::{Call, Cap, Path, capped};
+use crate::framework::{Call, Path};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{End, Expiry, Fault, Issued, KeyName, Order, Purpose, Scope};
-use crate::schema::{Invalid, Name, Values};
+use crate::providers::{End, Fault, Gone, Issued, KeyName, Order, Purpose, Scope};
+use crate::schema::{Name, Values};
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
         Path::new("creds/{role}", "Create an API key for a role.")
             .describe(
-                "Creates an API key at the role's vendor, with the role's scope, as a lease: renewing the lease extends the key,\nrevoking it deletes the key at the vendor. A POST can ask for a shorter ttl.",
+                "Creates an API key at the role's vendor, with the role's scope, as a lease: renewing the lease extends the key,\nrevoking it deletes the key at the vendor. A request can ask for a ttl of its own, up to max_ttl.",
             )
             .on(Operation::Read, "Create an API key.", creds)
             .on(Operation::Update, "Create an API key with a ttl of its own.", creds),
@@ -38,7 +40,7 @@ form! {
     pub struct CredsArgs {
         /// Name of the role.
         role: Name,
-        /// Life of this lease, in place of the role's ttl.
+        /// Life of this lease, in place of the role's ttl; max_ttl holds for it too.
         ttl: Option<Duration>,
     }
 }
@@ -60,9 +62,15 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     if !config::allows(&account.config, &role_name) {
         return Err(not_allowed(&role.config, &role_name));
     }
+    if account.config.provider != role.provider {
+        return Err(Error::Invalid(format!(
+            "role {role_name:?} was written for provider {}, and config {:?} is {} now: write the role again",
+            role.provider, role.config, account.config.provider
+        )));
+    }
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
-    let life = Life::of(&mount, &account, &role, arguments.ttl).await?;
+    let mut life = Life::of(&mount, &account, &role, arguments.ttl).await?;
     let mut row = new_row(&mount, &account, &role_name, &role, &life, &call.request).await?;
     let built = mount.clock.monotonic();
     let running = mount.running.start(&row.id)?;
@@ -80,67 +88,25 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     }
     let issued = issue(&mount, &account, &row, &scope, life.until).await?;
     step("mint.after-vendor").await;
-    let key = issued.key.clone();
     row.state = State::Live;
-    row.key = Some(key.clone().into());
-    row.vendor_expiry = issued.expires.or(row.vendor_expiry);
-    let stored = if mount.running.draining() {
-        Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
-    } else {
-        mount.ledger.put(&row).await
+    row.key = Some(issued.key.clone().into());
+    row.vendor_expiry = issued.expires;
+    let granted = life.granted(&mount, issued.expires, account.vendor.about().can.expiry);
+    row.deadline = life.end;
+    let stored = match granted {
+        Err(error) => Err(error),
+        Ok(()) if mount.running.draining() => {
+            Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
+        }
+        Ok(()) => mount.ledger.put(&row).await,
     };
     if let Err(error) = stored {
-        undo(&mount, &account, &row).await;
+        undo(&mount, &account, row).await;
         return Err(error);
     }
     step("mint.after-live").await;
     drop(running);
-    answer(&mount, &account, &row, issued, life)
-}
-
-/// How long a lease, and the key itself, will live.
-struct Life {
-    ttl: Duration,
-    max_ttl: Duration,
-    end: Time,
-    /// The vendor's own expiry to ask for.
-    until: Option<Time>,
-    warnings: Vec<String>,
-}
-
-impl Life {
-    async fn of(mount: &AiMount, account: &Account, role: &Role, asked: Option<Duration>) -> Result<Self> {
-        if asked.is_some_and(|ttl| ttl.is_zero()) {
-            return Err(Invalid::new("ttl", "must be at least 1s").into());
-        }
-        let expiry = account.vendor.about().can.expiry;
-        let mount_max = mount.system.max_lease_ttl().await?;
-        let mut caps = vec![Cap { limit: mount_max, of: "the mount's max_lease_ttl" }];
-        caps.extend(role.max_ttl().map(|limit| Cap { limit, of: "the role's max_ttl" }));
-        caps.extend(expiry.limits().map(|limits| Cap { limit: limits.longest, of: "the vendor's longest expiry" }));
-        let wanted = asked.or(role.ttl());
-        let (ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
-        if wanted.is_none() {
-            // Nobody asked for the default, so nobody misses what was cut.
-            warnings.clear();
-        }
-        // A movable expiry limits each renewal, a fixed one the whole life.
-        let whole_life = !matches!(expiry, Expiry::Movable(_));
-        let of_max = caps.iter().filter(|cap| whole_life || cap.of != "the vendor's longest expiry");
-        let max_ttl = of_max.map(|cap| cap.limit).min().unwrap_or(mount_max);
-        let now = mount.clock.now();
-        let until = match expiry {
-            Expiry::Never => None,
-            Expiry::Fixed(limits) => Some(vendor_end(now, max_ttl, limits)),
-            Expiry::Movable(limits) => Some(vendor_end(now, ttl, limits)),
-        };
-        Ok(Self { ttl, max_ttl, end: now + ttl, until, warnings })
-    }
-}
-
-/// When the vendor should end a key whose lease ends in `life`: a grace later, as far as the vendor goes.
-pub fn vendor_end(now: Time, life: Duration, limits: crate::providers::Limits) -> Time {
-    now + (life + EXPIRY_GRACE).clamp(limits.shortest, limits.longest)
+    answer(&account, &row, issued, life)
 }
 
 async fn new_row(
@@ -192,7 +158,7 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
     let fault = match issued {
         Ok(Ok(issued)) => return Ok(issued),
         Ok(Err(fault)) => fault,
-        Err(_) => Fault::unknown("no answer in time"),
+        Err(_) => Fault::unknown("did not answer in time"),
     };
     if fault.kind.made_nothing()
         && let Err(error) = mount.ledger.delete(&row.id).await
@@ -200,22 +166,33 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
         tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
     }
     let after = "what it may have made is found and deleted; asking again is safe";
-    Err(upstream::error(fault, Some(after)))
+    Err(upstream::error(account.vendor, fault, Some(after)))
 }
 
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
-async fn undo(mount: &AiMount, account: &Account, row: &Row) {
+async fn undo(mount: &AiMount, account: &Account, row: Row) {
     let Some(key) = row.key.clone() else { return };
     let undone = match at_vendor::end(mount, account, &key.into()).await {
-        Ok(_) => mount.ledger.delete(&row.id).await,
-        Err(error) => Err(error),
+        // The vendor may not know so fresh a key everywhere yet.
+        Ok(gone) if gone != Gone::Already || !at_vendor::is_young(mount, account, &row) => {
+            mount.ledger.delete(&row.id).await
+        }
+        Ok(_) => {
+            keep_for_the_sweep(mount, row).await;
+            return;
+        }
+        Err(fault) => {
+            tracing::warn!(mount = mount.tag, id = row.id, %fault, "a key that was not handed out stays for the sweep");
+            keep_for_the_sweep(mount, row).await;
+            return;
+        }
     };
     if let Err(error) = undone {
-        tracing::warn!(mount = mount.tag, id = row.id, %error, "a key that was not handed out stays for the sweep");
+        tracing::warn!(mount = mount.tag, %error, "the row of a deleted key stays for the sweep");
     }
 }
 
-fn answer(mount: &AiMount, account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
+fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
     let about = account.vendor.about();
     let revocable = about.can.end != End::Expires;
     let mut data = Object::new();
@@ -233,23 +210,13 @@ fn answer(mount: &AiMount, account: &Account, row: &Row, issued: Issued, life: L
     if !issued.headers.is_empty() {
         data.insert("headers".into(), json!(issued.headers));
     }
-    let mut max_ttl = life.max_ttl;
-    // A vendor that granted less than was asked for bounds the lease.
-    if let (Expiry::Fixed(_), Some(expires)) = (about.can.expiry, issued.expires) {
-        max_ttl = max_ttl.min((expires - mount.clock.now()).to_std().unwrap_or_default());
-    }
     let lease = Lease {
-        ttl: life.ttl.min(max_ttl),
-        max_ttl,
+        ttl: life.ttl,
+        max_ttl: life.max_ttl,
         renewable: revocable,
         internal: Internal::of(row, issued.key.into()).object()?,
         ..Lease::default()
     };
     let response = Response { lease: Some(lease), ..Response::data(data) };
     Ok(response.with_warnings(life.warnings).with_warnings(issued.warnings))
-}
-
-/// Whole seconds, as the host writes its own times.
-pub fn rfc3339(time: Time) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

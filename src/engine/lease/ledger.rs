@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::record;
+use super::super::times::{LOOKS, RETRY};
 use super::naming;
 use crate::base::{Clock, Time};
 use crate::framework::{ListArgs, Locks};
-use crate::logical::{Object, Result, Storage};
+use crate::logical::{Error, Object, Result, Storage};
 use crate::providers::Ref;
 
 /// One key, from before it is created until the vendor has confirmed it gone: `ledger/<2 of id>/<id>`. No secret.
@@ -82,16 +83,22 @@ pub struct AccountId {
     pub generation: String,
 }
 
-/// What the index holds of a row: enough to know when it is due.
+/// What the index holds of a row: enough to know when it is due. Ages run on the monotonic clock, from when this
+/// instance first saw the row in its state.
 #[derive(Clone, Debug)]
 pub struct Held {
     pub state: State,
     pub account: Arc<AccountId>,
     pub deadline: Time,
-    /// When this instance first saw it in this state, on the monotonic clock.
-    pub seen: Duration,
-    /// How often the vendor was looked at, or its end was tried, without settling it.
+    /// The deadline on the monotonic clock, for a row that this instance wrote.
+    pub ends: Option<Duration>,
+    /// Not to be looked at before.
+    pub next: Duration,
+    /// How often settling it has failed.
     pub tries: u32,
+    seen: Duration,
+    /// How often the vendor's listing did not show it.
+    looks: usize,
 }
 
 /// The rows of a mount, with an index of them in memory on the node that writes.
@@ -108,6 +115,18 @@ struct Index {
     rows: BTreeMap<String, Held>,
     /// Each account once, shared by its rows.
     accounts: BTreeSet<Arc<AccountId>>,
+    loaded: Loaded,
+    /// Counts how often the index was emptied, so that a load which that interrupted does not count.
+    epoch: u64,
+}
+
+/// How much of the ledger the index holds. That an account is not used is known only where it holds all.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Loaded {
+    #[default]
+    No,
+    Part,
+    All,
 }
 
 const FOLDER: &str = "ledger/";
@@ -133,9 +152,15 @@ impl Ledger {
         Ok(row.map(|row| Row { id: id.to_owned(), ..row }))
     }
 
+    /// Whether there is a row, readable or not.
+    pub async fn has(&self, id: &str) -> Result<bool> {
+        Ok(self.storage.get(&key(id)).await?.is_some())
+    }
+
     pub async fn put(&self, row: &Row) -> Result<()> {
         record::put(self.storage.as_ref(), key(&row.id), row, false).await?;
-        self.note(row);
+        let left = (row.deadline - self.clock.now()).to_std().unwrap_or_default();
+        self.note(row, Some(self.clock.monotonic() + left));
         Ok(())
     }
 
@@ -164,15 +189,35 @@ impl Ledger {
         Ok(ids)
     }
 
-    /// Reads every row into the index. Rows that come and go meanwhile are noted by whoever does it.
+    /// Reads every row into the index. Rows that come and go meanwhile are noted by whoever does it. A row that cannot
+    /// be read (a newer version wrote it) is left alone.
     pub async fn load(&self) -> Result<()> {
+        let epoch = self.index().epoch;
+        let mut loaded = Loaded::All;
         for id in self.ids(&ListArgs { after: None, limit: None }).await? {
-            let known = self.index().rows.contains_key(&id);
-            if !known && let Some(row) = self.get(&id).await? {
-                self.note(&row);
+            if self.index().rows.contains_key(&id) {
+                continue;
+            }
+            match self.get(&id).await {
+                Ok(Some(row)) => self.note(&row, None),
+                Ok(None) => {}
+                // Storage that fails will fail for the next row too.
+                Err(error @ (Error::Storage(_) | Error::ReadOnly)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(id, %error, "a row of the ledger is left alone");
+                    loaded = Loaded::Part;
+                }
             }
         }
+        let mut index = self.index();
+        if index.epoch == epoch {
+            index.loaded = loaded;
+        }
         Ok(())
+    }
+
+    pub fn is_loaded(&self) -> bool {
+        self.index().loaded != Loaded::No
     }
 
     /// What the index holds, in the order of ids.
@@ -180,18 +225,28 @@ impl Ledger {
         self.index().rows.iter().map(|(id, held)| (id.clone(), held.clone())).collect()
     }
 
-    /// One more try did not settle the row.
-    pub fn tried(&self, id: &str) -> u32 {
-        self.index().rows.get_mut(id).map_or(0, |held| {
+    /// Settling the row has failed once more.
+    pub fn failed(&self, id: &str) {
+        let now = self.clock.monotonic();
+        if let Some(held) = self.index().rows.get_mut(id) {
             held.tries += 1;
-            held.tries
+            held.next = now + retry(held.tries);
+        }
+    }
+
+    /// The vendor's listing did not show the row's key; returns how often that was.
+    pub fn looked(&self, id: &str) -> usize {
+        self.index().rows.get_mut(id).map_or(0, |held| {
+            held.looks += 1;
+            held.next = held.seen + look(held.looks);
+            held.looks
         })
     }
 
-    /// Whether a row was made with this account; true for certain only once everything is loaded.
+    /// Whether a row was made with this account. False only where it is certain.
     pub fn uses(&self, account: &AccountId) -> bool {
         let mut index = self.index();
-        let used = index.rows.values().any(|held| *held.account == *account);
+        let used = index.loaded != Loaded::All || index.rows.values().any(|held| *held.account == *account);
         if !used {
             index.accounts.remove(account);
         }
@@ -200,10 +255,12 @@ impl Ledger {
 
     /// Forgets the index, because storage may not be this mount's any more.
     pub fn forget(&self) {
-        *self.index() = Index::default();
+        let mut index = self.index();
+        *index = Index { epoch: index.epoch + 1, ..Index::default() };
     }
 
-    fn note(&self, row: &Row) {
+    fn note(&self, row: &Row, ends: Option<Duration>) {
+        let now = self.clock.monotonic();
         let mut index = self.index();
         let account = row.account();
         let account = match index.accounts.get(&account) {
@@ -211,13 +268,20 @@ impl Ledger {
             None => Arc::new(account),
         };
         index.accounts.insert(account.clone());
-        let before = index.rows.get(&row.id).filter(|held| held.state == row.state);
-        let held = Held {
+        let first = if row.state == State::Minting { now + look(0) } else { now };
+        let fresh = Held {
             state: row.state,
             account,
             deadline: row.deadline,
-            seen: before.map_or_else(|| self.clock.monotonic(), |held| held.seen),
-            tries: before.map_or(0, |held| held.tries),
+            ends,
+            next: first,
+            tries: 0,
+            seen: now,
+            looks: 0,
+        };
+        let held = match index.rows.get(&row.id).filter(|held| held.state == row.state) {
+            Some(known) => Held { deadline: row.deadline, ends: ends.or(known.ends), ..known.clone() },
+            None => fresh,
         };
         index.rows.insert(row.id.clone(), held);
     }
@@ -230,4 +294,32 @@ impl Ledger {
 /// An id that is none of ours has a key that holds no row.
 fn key(id: &str) -> String {
     if naming::is_id(id) { format!("{FOLDER}{}/{id}", &id[..SHARD]) } else { format!("{FOLDER}-/-") }
+}
+
+/// Age of a row at look number `looks`, from 0: those of `LOOKS`, then one an hour.
+fn look(looks: usize) -> Duration {
+    let last = LOOKS[LOOKS.len() - 1];
+    LOOKS
+        .get(looks)
+        .copied()
+        .unwrap_or_else(|| last + RETRY.1 * u32::try_from(looks + 1 - LOOKS.len()).unwrap_or(u32::MAX))
+}
+
+/// Wait after failure number `tries`, from 1: doubling, then one try an hour.
+fn retry(tries: u32) -> Duration {
+    let (first, longest) = RETRY;
+    first.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1))).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_come_ever_later_then_hourly() {
+        let minutes: Vec<u64> = (1..10).map(|tries| retry(tries).as_secs() / 60).collect();
+        assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        let minutes: Vec<u64> = (0..5).map(|looks| look(looks).as_secs() / 60).collect();
+        assert_eq!(minutes, [2, 10, 60, 120, 180]);
+    }
 }

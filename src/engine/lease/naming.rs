@@ -40,9 +40,11 @@ pub fn name(tag: &str, middle: &str, id: &str, limit: usize) -> KeyName {
     KeyName(if middle.is_empty() { format!("{tag}-{id}") } else { format!("{tag}-{middle}-{id}") })
 }
 
-/// The row's id in a name that carries the mount's tag.
+/// The row's id in a name that carries the mount's tag. A name with anything that ours never have, such as a
+/// control character, is none of ours.
 pub fn id_of<'a>(name: &'a str, tag: &str) -> Option<&'a str> {
-    let rest = name.strip_prefix(tag)?.strip_prefix('-')?;
+    let clean = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let rest = name.strip_prefix(tag)?.strip_prefix('-').filter(|rest| rest.len() <= 256 && rest.chars().all(clean))?;
     let id = rest.get(rest.len().checked_sub(ID_LENGTH)?..)?;
     is_id(id).then_some(id)
 }
@@ -107,7 +109,13 @@ mod tests {
         let tag = tag("0a1b2c3d");
         assert_eq!(id_of(&name(&tag, "role", ID, 100).0, &tag), Some(ID));
         assert_eq!(id_of(&name(&tag, "", ID, 100).0, &tag), Some(ID));
-        for foreign in ["vault-ffffffff-role-abcdefghijklmnop", "vault-0a1b2c3d-short", "vault-0a1b2c3d", "x"] {
+        for foreign in [
+            "vault-0a1b2c3d-\u{1b}x-abcdefghijklmnop",
+            "vault-ffffffff-role-abcdefghijklmnop",
+            "vault-0a1b2c3d-short",
+            "vault-0a1b2c3d",
+            "x",
+        ] {
             assert_eq!(id_of(foreign, &tag), None, "{foreign}");
         }
     }

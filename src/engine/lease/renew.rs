@@ -1,13 +1,11 @@
-use std::time::Duration;
-
 use super::super::mount::AiMount;
 use super::super::roles::{Role, role_key};
 use super::super::step::step;
 use super::super::times::{DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
-use super::creds::{rfc3339, vendor_end};
 use super::internal::Internal;
-use super::ledger::State;
+use super::ledger::{AccountId, State};
+use super::life::{rfc3339, vendor_end, whole_seconds};
 use crate::logical::{Error, Lease, Object, Response, Result};
 use crate::providers::{Expiry, Fault};
 
@@ -20,44 +18,56 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
     let role = record::get::<Role>(mount.storage.as_ref(), &role_key(&internal.role)).await?.ok_or_else(|| {
         Error::Invalid(format!("role {:?} does not exist any more: the lease ends at its ttl", internal.role))
     })?;
-    let account = mount.accounts.of_generation(mount.storage.as_ref(), &internal.config, &internal.generation).await?;
+    let of = AccountId { config: internal.config, generation: internal.generation };
+    let account = mount.account_of(&of).await?;
     let _lock = mount.ledger.locks.write(&internal.id).await;
     let mut row = mount
         .ledger
         .get(&internal.id)
         .await?
         .filter(|row| row.state == State::Live)
-        .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read the role again".into()))?;
+        .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read creds/<role> again".into()))?;
 
     let now = mount.clock.now();
     let expiry = account.vendor.about().can.expiry;
     let mount_max = mount.system.max_lease_ttl().await?;
     let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
     if let (Expiry::Fixed(_), Some(expires)) = (expiry, row.vendor_expiry) {
-        max_ttl = max_ttl.min((expires - issued).to_std().unwrap_or_default());
+        max_ttl = max_ttl.min(whole_seconds(expires - issued));
     }
-    let left = (issued + max_ttl - now).to_std().unwrap_or_default();
+    let left = whole_seconds(issued + max_ttl - now);
     if left.is_zero() {
-        return Err(Error::Invalid("the lease is past its max_ttl: read the role again".into()));
+        return Err(Error::Invalid("the lease is past its max_ttl: read creds/<role> again".into()));
     }
     let wanted = if lease.increment.is_zero() { role.ttl().unwrap_or(DEFAULT_TTL) } else { lease.increment };
     let mut ttl = wanted.min(left);
-    if let Expiry::Movable(limits) = expiry {
-        ttl = ttl.min(limits.longest);
+    if let Expiry::Movable(limits) = expiry
+        && ttl > limits.longest
+    {
+        // The host takes the caller's increment before our ttl, so only max_ttl can shorten it.
+        ttl = limits.longest;
+        max_ttl = whole_seconds(now + ttl - issued);
     }
-    row.deadline = now + ttl;
+    // Never earlier: until the host has our answer it keeps the older, perhaps longer, lease.
+    let end = now + ttl;
+    row.deadline = row.deadline.max(end);
     mount.ledger.put(&row).await?;
     step("renew.after-row").await;
-    if let (Expiry::Movable(limits), Some(key)) = (expiry, row.key.clone()) {
+    // A key that the vendor made without an expiry has none to move.
+    if let (Expiry::Movable(limits), Some(key), Some(expiry)) = (expiry, row.key.clone(), row.vendor_expiry) {
         let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-        let until = vendor_end(now, ttl, limits);
+        let until = vendor_end(now, ttl, limits).max(expiry);
         let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key.into(), until)).await;
-        let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("no answer in time")));
-        let granted = extended.map_err(|fault| upstream::error(fault, None))?;
+        let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
+        let granted = extended.map_err(|fault| upstream::error(account.vendor, fault, None))?;
         step("renew.after-vendor").await;
-        if granted < row.deadline {
-            max_ttl = (granted - issued).to_std().unwrap_or_default();
-            ttl = (granted - now).to_std().unwrap_or(Duration::ZERO);
+        if granted < end {
+            max_ttl = whole_seconds(granted - issued);
+            ttl = whole_seconds(granted - now);
+            if ttl.is_zero() {
+                let text = "the vendor moved the key's expiry into the past: compare the clocks";
+                return Err(Error::Unavailable(text.into()));
+            }
         }
         row.vendor_expiry = Some(granted);
         // The vendor's expiry is for the inventory only: a row that says an older one harms nothing.

@@ -1,37 +1,57 @@
 use super::super::mount::AiMount;
 use super::super::step::step;
-use super::at_vendor::end;
+use super::super::upstream;
+use super::at_vendor::{end, is_young};
 use super::internal::Internal;
-use super::ledger::State;
+use super::ledger::{AccountId, Row, State};
 use crate::logical::{Lease, Response, Result};
+use crate::providers::Gone;
 
 /// Ends a lease's key. Works from the lease alone: its row may be gone, or never come back from a snapshot.
 pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
     let internal = Internal::read(&lease.internal)?;
+    let of = AccountId { config: internal.config, generation: internal.generation };
     let _lock = mount.ledger.locks.write(&internal.id).await;
+    let row = mount.ledger.get(&internal.id).await?;
     step("revoke.before-vendor").await;
-    let ended = async {
-        let account =
-            mount.accounts.of_generation(mount.storage.as_ref(), &internal.config, &internal.generation).await?;
-        end(mount, &account, &internal.key.into()).await
-    };
-    if let Err(error) = ended.await {
-        keep_for_the_sweep(mount, &internal.id).await;
-        return Err(error);
+    let account = mount.accounts.of_generation(mount.storage.as_ref(), &of).await?;
+    if account.is_none() && row.is_none() {
+        // A row goes when the vendor has confirmed its key gone, and an account goes with its last row.
+        tracing::info!(mount = mount.tag, id = internal.id, "revoked a lease whose key was ended before");
+        return Ok(Response::default());
     }
-    step("revoke.after-vendor").await;
-    mount.ledger.delete(&internal.id).await?;
+    let account = match account {
+        Some(account) => account,
+        None => mount.account_of(&of).await?,
+    };
+    match end(mount, &account, &internal.key.into()).await {
+        Ok(gone) => {
+            step("revoke.after-vendor").await;
+            match row {
+                // The vendor may not know so fresh a key everywhere yet: the sweep asks again.
+                Some(row) if gone == Gone::Already && is_young(mount, &account, &row) => {
+                    keep_for_the_sweep(mount, row).await;
+                }
+                _ => mount.ledger.delete(&internal.id).await?,
+            }
+        }
+        Err(fault) => {
+            if let Some(row) = row {
+                keep_for_the_sweep(mount, row).await;
+            }
+            return Err(upstream::error(account.vendor, fault, None));
+        }
+    }
     step("revoke.after-row").await;
     Ok(Response::default())
 }
 
 /// The host gives up after six attempts; the sweep does not.
-async fn keep_for_the_sweep(mount: &AiMount, id: &str) {
-    let Ok(Some(mut row)) = mount.ledger.get(id).await else { return };
+pub async fn keep_for_the_sweep(mount: &AiMount, mut row: Row) {
     if row.state != State::Revoking {
         row.state = State::Revoking;
         if let Err(error) = mount.ledger.put(&row).await {
-            tracing::warn!(mount = mount.tag, id, %error, "a failed revocation is not noted; its deadline covers it");
+            tracing::warn!(mount = mount.tag, id = row.id, %error, "a failed revocation is not noted; its deadline covers it");
         }
     }
 }

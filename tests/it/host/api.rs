@@ -18,13 +18,13 @@ use tokio_rustls::TlsAcceptor;
 use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service;
-use vault_plugin_secrets_ai::vault::r#gen::logical::Empty;
-use vault_plugin_secrets_ai::vault::r#gen::logical::plugin_version_client::PluginVersionClient;
-use vault_plugin_secrets_ai::vault::r#gen::multiplexing::MultiplexingSupportRequest;
-use vault_plugin_secrets_ai::vault::r#gen::multiplexing::plugin_multiplexing_client::PluginMultiplexingClient;
-use vault_plugin_secrets_ai::vault::r#gen::pb;
-use vault_plugin_secrets_ai::vault::r#gen::pb::storage_server::StorageServer;
-use vault_plugin_secrets_ai::vault::r#gen::pb::system_view_server::SystemViewServer;
+use vault_plugin_secrets_ai::vault::proto::logical::Empty;
+use vault_plugin_secrets_ai::vault::proto::logical::plugin_version_client::PluginVersionClient;
+use vault_plugin_secrets_ai::vault::proto::multiplexing::MultiplexingSupportRequest;
+use vault_plugin_secrets_ai::vault::proto::multiplexing::plugin_multiplexing_client::PluginMultiplexingClient;
+use vault_plugin_secrets_ai::vault::proto::pb;
+use vault_plugin_secrets_ai::vault::proto::pb::storage_server::StorageServer;
+use vault_plugin_secrets_ai::vault::proto::pb::system_view_server::SystemViewServer;
 
 use super::certificate::HostCertificate;
 use super::echo;
@@ -174,9 +174,14 @@ impl Host {
         self.taken().await.kill9().await;
     }
 
-    /// Sends the plugin a signal, and gives its exit where that comes within two seconds.
-    pub async fn signal(&self, name: &str) -> Option<ExitStatus> {
-        self.process.lock().await.as_mut().expect("the plugin runs").signal(name).await
+    /// Sends the plugin a signal by name: `TERM`, `STOP`, `CONT`.
+    pub async fn signal(&self, name: &str) {
+        self.process.lock().await.as_ref().expect("the plugin runs").signal(name).await;
+    }
+
+    /// The plugin's exit, where it comes in time.
+    pub async fn exit_within(&self, limit: Duration) -> Option<ExitStatus> {
+        self.process.lock().await.as_mut().expect("the plugin runs").exit_within(limit).await
     }
 
     /// A new process (the old one is killed if it still runs), and all mounts in it over their storages.

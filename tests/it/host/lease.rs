@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use vault_plugin_secrets_ai::vault::r#gen::pb;
+use vault_plugin_secrets_ai::vault::proto::pb;
 
 /// A stored lease. A renewal replaces secret and data, as the host does.
 #[derive(Clone)]

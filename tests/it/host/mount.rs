@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use vault_plugin_secrets_ai::go_plugin::MESSAGE_LIMIT;
-use vault_plugin_secrets_ai::vault::r#gen::pb;
-use vault_plugin_secrets_ai::vault::r#gen::pb::backend_client::BackendClient;
+use vault_plugin_secrets_ai::vault::proto::pb;
+use vault_plugin_secrets_ai::vault::proto::pb::backend_client::BackendClient;
 
 use super::lease::HostLease;
 use super::reply::Reply;

@@ -21,11 +21,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::ConnInfo;
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::Empty;
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::grpc_broker_client::GrpcBrokerClient;
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::grpc_controller_client::GrpcControllerClient;
-use vault_plugin_secrets_ai::go_plugin::r#gen::plugin::grpc_stdio_client::GrpcStdioClient;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::ConnInfo;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::Empty;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::grpc_broker_client::GrpcBrokerClient;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::grpc_controller_client::GrpcControllerClient;
+use vault_plugin_secrets_ai::go_plugin::proto::plugin::grpc_stdio_client::GrpcStdioClient;
 
 use super::certificate::HostCertificate;
 
@@ -148,11 +148,15 @@ impl Process {
         assert_eq!(status.signal(), Some(9));
     }
 
-    /// Sends a signal by name, and gives the exit where it comes.
-    pub async fn signal(&mut self, name: &str) -> Option<ExitStatus> {
+    /// Sends a signal by name: `TERM`, `STOP`.
+    pub async fn signal(&self, name: &str) {
         let id = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
-        timeout(SHUTDOWN_LIMIT, self.child.wait()).await.ok().map(Result::unwrap)
+    }
+
+    /// The exit, where it comes in time.
+    pub async fn exit_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        timeout(limit, self.child.wait()).await.ok().map(Result::unwrap)
     }
 
     async fn ended(&mut self) -> ExitStatus {

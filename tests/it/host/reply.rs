@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tonic::Status;
-use vault_plugin_secrets_ai::vault::r#gen::pb;
+use vault_plugin_secrets_ai::vault::proto::pb;
 
 /// A status of HTTP, data or the text of an error, and the lease before the host has stored it.
 #[derive(Clone)]
@@ -48,7 +48,9 @@ impl Reply {
             Ok(pb::HandleRequestReply { err: Some(error), .. }) => {
                 Self::broken(format!("err_type {} is taken for success", error.err_type))
             }
-            Ok(pb::HandleRequestReply { response: Some(response), err: None }) => Self::from_response(response),
+            Ok(pb::HandleRequestReply { response: Some(response), err: None }) => {
+                Self::from_response(operation, response)
+            }
             Ok(pb::HandleRequestReply { response: None, err: None }) => {
                 Self { status: if matches!(operation, "read" | "list" | "help") { 404 } else { 204 }, ..Self::empty() }
             }
@@ -74,7 +76,7 @@ impl Reply {
         }
     }
 
-    fn from_response(response: pb::Response) -> Self {
+    fn from_response(operation: &str, response: pb::Response) -> Self {
         let Ok(data) = serde_json::from_str::<Value>(&response.data) else {
             return Self::broken(format!("data is no JSON: {:?}", response.data));
         };
@@ -90,6 +92,8 @@ impl Reply {
             return Self::failed(400, error.to_owned());
         }
         let status = match &data {
+            // An empty listing is as good as none.
+            data if operation == "list" && data["keys"].as_array().is_none_or(Vec::is_empty) => 404,
             Value::Object(object) => object.get("http_status_code").and_then(Value::as_u64).unwrap_or(200),
             _ if response.warnings.is_empty() && response.secret.is_none() => 204,
             _ => 200,

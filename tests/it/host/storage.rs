@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
-use vault_plugin_secrets_ai::vault::r#gen::pb;
+use vault_plugin_secrets_ai::vault::proto::pb;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tonic::{Request, Response, Status};
-use vault_plugin_secrets_ai::vault::r#gen::{logical, pb};
+use vault_plugin_secrets_ai::vault::proto::{logical, pb};
 
 /// What a plugin may ask. The defaults are those of a single OpenBao 2.7.2 node (measured).
 #[derive(Clone, Debug)]

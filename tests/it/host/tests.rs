@@ -32,6 +32,24 @@ async fn the_real_program_registers_under_its_version_without_storage() {
 }
 
 #[tokio::test]
+async fn the_real_engine_mounts_ticks_crashes_and_comes_back() {
+    let host = Host::start(Options::plugin()).await;
+    let mount = host.mount("6bdf2a32-de00-37e2-4406-c491d7ab206e").await;
+    assert!(mount.special_paths().await.seal_wrap_storage.contains(&"config/".to_owned()));
+    assert!(mount.help("").await.expect(200)["openapi"]["paths"].is_object());
+    mount.rollback().await.expect(204);
+    mount.list("config", json!({})).await.expect(404);
+    let stored = mount.storage.keys();
+    host.kill9().await;
+    host.restart().await;
+    mount.rollback().await.expect(204);
+    assert_eq!(mount.storage.keys(), stored);
+    mount.unmount(&[]).await;
+    assert!(host.shutdown().await < SHUTDOWN_LIMIT);
+    host.log();
+}
+
+#[tokio::test]
 async fn who_is_no_host_is_refused_with_an_explanation() {
     let refused = async |options| match Host::try_start(options).await {
         Ok(_) => panic!("it serves"),
@@ -154,6 +172,25 @@ async fn a_client_that_hangs_up_stops_nothing_and_leaves_no_lease() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_hangs_up_at_once_does_not_end_the_connection() {
+    let host = echo().await;
+    let mount = host.mount("u1").await;
+    // Stopped, the plugin finds every call together with its end when it goes on.
+    host.signal("STOP").await;
+    let crowd = (0..100).map(|_| {
+        let mount = mount.clone();
+        tokio::spawn(async move { mount.request("read", "endless", json!({})).await.status })
+    });
+    let crowd: Vec<_> = crowd.collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    host.signal("CONT").await;
+    mount.read("a").await.expect(404);
+    host.log();
+}
+
+#[tokio::test]
 async fn errors_and_panics_are_answers_and_the_log_stays_whole() {
     let host = echo().await;
     let mount = host.mount("u1").await;
@@ -232,9 +269,11 @@ async fn every_end_is_quick_and_tidy() {
     assert_eq!(host.plugin_sockets(), Vec::<String>::new());
 
     host.restart().await;
-    assert_eq!(host.signal("INT").await, None, "Ctrl-C is the host's business");
+    host.signal("INT").await;
+    assert_eq!(host.exit_within(Duration::from_millis(300)).await, None, "Ctrl-C is the host's business");
     mount.read("a").await.expect(404);
-    assert!(host.signal("TERM").await.is_some_and(|status| status.success()));
+    host.signal("TERM").await;
+    assert!(host.exit_within(SHUTDOWN_LIMIT).await.is_some_and(|status| status.success()));
     assert_eq!(host.plugin_sockets(), Vec::<String>::new());
     host.log();
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
-use vault_plugin_secrets_ai::logical::{Error, Storage};
+use vault_plugin_secrets_ai::logical::{Entry, Error, Storage};
 
 use crate::support::bench::{Bench, eventually};
 use crate::support::case::{CASES, Case};
@@ -27,6 +27,12 @@ async fn a_key_whose_creation_was_cut_off_is_found_and_deleted() {
         bench.advance(3 * MINUTE).await;
         mount.tick().await;
         eventually("the key is deleted", async || bench.simulator.live(case.provider).await.is_empty()).await;
+        // Where only what goes with a key was made, a key might still show.
+        for minutes in [10, 55] {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            bench.advance(minutes * MINUTE).await;
+            mount.tick().await;
+        }
         eventually("its row is gone", async || bench.rows().await.is_empty()).await;
     }
 }
@@ -190,7 +196,8 @@ async fn an_unmount_leaves_no_key() {
         assert!(matches!(error, Error::Unavailable(_)), "{error}");
         mount.cleanup().await;
         assert!(bench.simulator.live(case.provider).await.is_empty(), "{}", case.provider);
-        assert!(bench.rows().await.is_empty());
+        // At most the row of the unresolved mint is left, named in the log: nothing proves that no key will show.
+        assert!(bench.rows().await.len() <= 1, "{}", case.provider);
     }
 }
 
@@ -255,4 +262,90 @@ async fn an_outage_of_half_an_hour_loses_none_of_a_hundred_keys() {
     mount.tick().await;
     eventually("every key is deleted", async || bench.simulator.live("litellm").await.is_empty()).await;
     eventually("every row is gone", async || bench.rows().await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_taint_that_goes_away_costs_no_retired_account() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    let issued = mount.creds().await.expect("a key");
+    mount.write("config/main", json!({"project_id": "proj_sim2"})).await.expect("re-pointed");
+    bench.system.tainted.store(true, Ordering::SeqCst);
+    mount.tick().await;
+    bench.system.tainted.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    mount.revoke(&issued).await.expect("its account is still there");
+    assert!(bench.simulator.live("openai").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_lease_whose_key_was_ended_and_whose_config_is_gone_is_revoked() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("litellm")).await;
+    let issued = mount.creds().await.expect("a key");
+    let id = bench.rows().await[0].clone();
+    mount.delete(&format!("keys/{id}")).await.expect("ended");
+    mount.delete("config/main").await.expect("deleted");
+    mount.tick().await;
+    eventually("the retired account goes", async || bench.storage.list("retired/").await.expect("listed").is_empty())
+        .await;
+    mount.revoke(&issued).await.expect("nothing is left to do");
+}
+
+#[tokio::test]
+async fn an_old_key_is_ended_with_the_newer_credential_of_the_same_account() {
+    let case = Case::named("litellm");
+    let bench = Bench::new();
+    let mount = bench.mount_with(&case).await;
+    let issued = mount.creds().await.expect("a key");
+    mount.delete("config/main").await.expect("deleted");
+    // What was stored is a credential that the vendor refuses by now.
+    let key = format!("retired/main/{}", bench.storage.list("retired/main/").await.expect("listed")[0]);
+    let old = bench.storage.get(&key).await.expect("read").expect("stored");
+    let value = old.expose().replace(case.admin_key, "sk-refused-by-now-0000").into();
+    bench.storage.put(Entry { key, value, seal_wrap: true }).await.expect("stored");
+    assert!(mount.revoke(&issued).await.is_err());
+    mount.write("config/main", case.config(&bench.simulator.url)).await.expect("written again");
+    mount.revoke(&issued).await.expect("revoked");
+    assert!(bench.simulator.live("litellm").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_stops_neither_sweep_nor_unmount() {
+    let case = Case::named("litellm");
+    let bench = Bench::new();
+    let mount = bench.mount_with(&case).await;
+    mount.creds().await.expect("a key");
+    let entry = Entry { key: "ledger/aa/aaaaaaaaaaaaaaaa".into(), value: r#"{"v":9}"#.into(), seal_wrap: false };
+    bench.storage.put(entry).await.expect("stored");
+    drop(mount);
+    let mount = bench.mount().await;
+    bench.advance(90 * MINUTE).await;
+    mount.tick().await;
+    eventually("the sweep goes on", async || bench.simulator.live("litellm").await.is_empty()).await;
+    mount.creds().await.expect("a key");
+    bench.system.tainted.store(true, Ordering::SeqCst);
+    mount.tick().await;
+    mount.cleanup().await;
+    assert!(bench.simulator.live("litellm").await.is_empty(), "the unmount goes on");
+    assert_eq!(bench.rows().await, ["aaaaaaaaaaaaaaaa"], "left alone");
+}
+
+#[tokio::test]
+async fn one_keys_refusal_does_not_hold_up_the_others() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("litellm")).await;
+    for _ in 0..20 {
+        mount.creds().await.expect("a key");
+    }
+    bench
+        .simulator
+        .faults(json!([{"vendor": "litellm", "path_contains": "delete", "kind": "hostile", "status": 400, "times": 5}]))
+        .await;
+    bench.advance(90 * MINUTE).await;
+    mount.tick().await;
+    eventually("the others are ended", async || bench.simulator.live("litellm").await.len() <= 5).await;
 }

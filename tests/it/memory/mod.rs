@@ -5,3 +5,4 @@ mod keys;
 mod leases;
 mod ledger;
 mod roles;
+mod specs;

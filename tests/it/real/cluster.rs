@@ -58,7 +58,7 @@ async fn a_standby_reads_configs_and_roles_itself_and_shows_what_was_written_els
         let before = (one.answered("read", path), active.answered("read", path));
         one.read(path).await;
         if active.answered("read", path) > before.1 {
-            println!("skipped: the standbys of this server forward reads");
+            println!("SKIPPED: the standbys of this server forward reads");
             return;
         }
         assert_eq!(one.answered("read", path), before.0 + 1, "{path}");
@@ -224,9 +224,12 @@ async fn loses_no_key(case: &Case, kill: fn(&mut Node)) {
             (reply.status == 200).then_some(reply.body)
         })
     };
+    // One key certainly is made and stored, and its lease is not.
+    cluster.nodes[before].hold_at("mint.after-live");
     let plugin = cluster.nodes[before].plugin_pids();
     let mints: Vec<_> = (0..MINTS).map(mint).collect();
     eventually("some have a key", async || answered.load(Ordering::SeqCst) >= MINTS / 5).await;
+    cluster.nodes[before].held_at("mint.after-live").await;
     kill(&mut cluster.nodes[before]);
     let mut given = Vec::new();
     for mint in mints {
@@ -252,6 +255,7 @@ async fn loses_no_key(case: &Case, kill: fn(&mut Node)) {
         rows.len(),
         alive.len()
     );
+    assert!(rows.len() > leased, "one row at least has no lease");
     assert!(alive.is_subset(&rows), "a key without a row: {alive:?} {rows:?}");
     for lease in &given {
         assert!(alive.contains(text(lease, "key_name")), "a client's key is gone: {}", lease["data"]["key_name"]);

@@ -6,3 +6,4 @@ mod help;
 mod hostile;
 mod leases;
 mod lifecycle;
+mod litellm;

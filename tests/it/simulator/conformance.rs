@@ -23,21 +23,14 @@ impl Checked<'_> {
     }
 
     async fn check_recorded_requests(&mut self) {
-        for request in self.simulator.get("/_control/requests").await["requests"].as_array().unwrap() {
-            let Some(path) = request["path"].as_str().unwrap().strip_prefix(self.base) else { continue };
-            if request["status"].as_u64().unwrap() < 300 {
-                let method = request["method"].as_str().unwrap();
-                let query = request["query"].as_object().unwrap();
-                let found = self.spec.check_request(method, path, query, &request["body"]);
-                self.problems.extend(found.into_iter().map(|problem| format!("request {method} {path}: {problem}")));
-            }
-        }
+        let (_, problems) = self.spec.check_recorded(self.simulator, self.base).await;
+        self.problems.extend(problems);
     }
 }
 
 #[tokio::test]
 async fn openai_answers_as_its_documents_say() {
-    let Some(folder) = specs() else { return };
+    let Some(folder) = openapi_check::folder() else { return };
     let simulator = Simulator::start();
     for generation in ["nov", "aug"] {
         simulator.control("settings", json!({"openai_generation": generation})).await;
@@ -84,7 +77,7 @@ async fn openai_answers_as_its_documents_say() {
 
 #[tokio::test]
 async fn openrouter_answers_as_its_document_says() {
-    let Some(folder) = specs() else { return };
+    let Some(folder) = openapi_check::folder() else { return };
     let simulator = Simulator::start();
     let spec = openapi_check::openrouter(&folder);
     let mut openrouter = Checked { simulator: &simulator, spec, base: "/openrouter/api/v1", problems: Vec::new() };
@@ -118,13 +111,4 @@ async fn openrouter_answers_as_its_document_says() {
     }
     openrouter.check_recorded_requests().await;
     assert!(openrouter.problems.is_empty(), "{:#?}", openrouter.problems);
-}
-
-#[allow(clippy::print_stderr)]
-fn specs() -> Option<std::path::PathBuf> {
-    let folder = openapi_check::folder();
-    if folder.is_none() {
-        eprintln!("SKIPPED: no folder with the vendors' documents; name one in VENDOR_SPECS");
-    }
-    folder
 }

@@ -25,11 +25,11 @@ impl Cluster {
     /// Three voters, the plugin mounted, the vendor's account and role written, and every node up to date.
     /// None, with a line that says so, where this server has no raft storage.
     pub async fn with(case: &Case) -> Option<Self> {
-        let mut nodes = vec![Node::start(0)];
+        let mut nodes = vec![Node::of_cluster(0)];
         if !nodes[0].comes_up(&[501]).await {
             let log = nodes[0].log();
             assert!(log.contains("Unknown storage type"), "the server ended:\n{log}");
-            println!("skipped: this server has no raft storage, and so no cluster of its own: it says {log:?}");
+            println!("SKIPPED: this server has no raft storage, and so no cluster of its own: it says {log:?}");
             return None;
         }
         let init = nodes[0].call("PUT", "sys/init", json!({"secret_shares": 1, "secret_threshold": 1})).await;
@@ -45,7 +45,7 @@ impl Cluster {
         })
         .await;
         for number in 1..3 {
-            let mut node = Node::start(number);
+            let mut node = Node::of_cluster(number);
             node.client.token.clone_from(&token);
             assert!(node.comes_up(&[501]).await, "the server ended:\n{}", node.log());
             node.write("sys/storage/raft/join", json!({"leader_api_addr": nodes[0].url})).await;
@@ -130,7 +130,7 @@ impl Cluster {
 }
 
 impl Node {
-    fn start(number: usize) -> Self {
+    fn of_cluster(number: usize) -> Self {
         let port = free_port();
         // The multiplier is that of raft's timeouts, and more by default: nobody here is far away. The intervals decide how soon a follower has a vote; 10 s and 2 s are the defaults. The last line is
         // for HashiCorp's server, which wants to lock its memory, as raft storage must not.

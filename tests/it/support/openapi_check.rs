@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::simulator::Simulator;
 use serde_json::{Map, Value};
 
 /// Deeper than any schema in use; a document that refers to itself must not hang a test.
@@ -20,11 +21,16 @@ pub struct Spec {
     newer_operations: Vec<(String, String, Vec<String>)>,
 }
 
-/// Where the vendors' documents are: `VENDOR_SPECS`, or a folder beside the repository. They are not part of it.
+/// Where the vendors' documents are: `VENDOR_SPECS`, or a folder beside the repository. They are not part of it; where
+/// there are none, that is said.
 pub fn folder() -> Option<PathBuf> {
     let named = std::env::var_os("VENDOR_SPECS").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/specs");
-    named.or(Some(beside)).filter(|folder| folder.is_dir())
+    let folder = named.or(Some(beside)).filter(|folder| folder.is_dir());
+    if folder.is_none() {
+        println!("SKIPPED: no folder with the vendors' documents; name one in VENDOR_SPECS");
+    }
+    folder
 }
 
 /// OpenAI's document of August 2026, brought up to date by what was derived from a newer SDK.
@@ -66,6 +72,23 @@ impl Spec {
             None => problems.add("status", &format!("{status} is not documented for {method} {template}")),
         }
         problems.list
+    }
+
+    /// Holds the requests that the simulator has recorded and let through against the document: how many, and what is
+    /// wrong with them.
+    pub async fn check_recorded(&self, simulator: &Simulator, base: &str) -> (usize, Vec<String>) {
+        let mut count = 0;
+        let mut problems = Vec::new();
+        for request in simulator.get("/_control/requests").await["requests"].as_array().unwrap() {
+            let Some(path) = request["path"].as_str().unwrap().strip_prefix(base) else { continue };
+            if request["status"].as_u64().is_some_and(|status| status < 300) {
+                count += 1;
+                let method = request["method"].as_str().unwrap();
+                let found = self.check_request(method, path, request["query"].as_object().unwrap(), &request["body"]);
+                problems.extend(found.into_iter().map(|problem| format!("request {method} {path}: {problem}")));
+            }
+        }
+        (count, problems)
     }
 
     /// What is wrong with a request: unknown path, method, query or body field, missing or mistyped ones.

@@ -4,21 +4,24 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::client::Client;
+pub use super::node::{BINARY, PLUGIN, VERSION};
 use super::node::{Node, free_port};
-pub use super::node::{PLUGIN, VERSION};
 use super::simulator::Simulator;
 
 pub const ROOT: &str = "root-canary-token";
 
+/// One server by itself, in dev mode.
+pub type Server = Node;
+
 /// A server with the plugin at ai/, and vendors.
 pub struct Stage {
-    pub server: Node,
+    pub server: Server,
     pub simulator: Simulator,
 }
 
 impl Stage {
     pub async fn new() -> Self {
-        let stage = Self { server: dev_server().await, simulator: Simulator::start() };
+        let stage = Self { server: Server::start().await, simulator: Simulator::start() };
         stage.server.register(VERSION).await;
         stage.server.enable("ai").await;
         stage
@@ -40,17 +43,19 @@ impl Stage {
     }
 }
 
-async fn dev_server() -> Node {
-    let address = format!("127.0.0.1:{}", free_port());
-    let arguments = [
-        "-dev".to_owned(),
-        "-dev-no-store-token".to_owned(),
-        format!("-dev-root-token-id={ROOT}"),
-        format!("-dev-listen-address={address}"),
-    ];
-    let mut server = Node::spawn(Client::new(format!("http://{address}"), ROOT), "", &arguments);
-    assert!(server.comes_up(&[200]).await, "the server ended:\n{}", server.log());
-    server
+impl Server {
+    pub async fn start() -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let arguments = [
+            "-dev".to_owned(),
+            "-dev-no-store-token".to_owned(),
+            format!("-dev-root-token-id={ROOT}"),
+            format!("-dev-listen-address={address}"),
+        ];
+        let mut server = Self::spawn(Client::new(format!("http://{address}"), ROOT), "", &arguments);
+        assert!(server.comes_up(&[200]).await, "the server ended:\n{}", server.log());
+        server
+    }
 }
 
 pub fn text<'a>(lease: &'a Value, field: &str) -> &'a str {

@@ -86,6 +86,15 @@ async fn a_service_account_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn a_key_whose_service_account_lost_its_access_is_listed_all_the_same() {
+    let scope = json!({"service_account_id": "svc_sim_idle", "scopes": ["api.model.request"]});
+    let stage = Stage::simulated(case("openai").expect("a case"), scope);
+    let (name, issued) = stage.issue().await;
+    assert_eq!(stage.named(&name).await.len(), 1);
+    assert_eq!(stage.end(&issued.key).await, Ok(Gone::Now));
+}
+
+#[tokio::test]
 async fn an_admin_key_of_openai_replaces_another() {
     let stage = Stage::simulated(case("openai").expect("a case"), shared());
     let old = stage.probe().await.expect("probed").credential.expect("the key in use is found by its ends");

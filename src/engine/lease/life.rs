@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use super::super::accounts::Account;
+use super::super::mount::AiMount;
+use super::super::roles::Role;
+use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE};
+use crate::base::Time;
+use crate::framework::{Cap, capped};
+use crate::logical::{Error, Result};
+use crate::providers::{Expiry, Limits};
+use crate::schema::Invalid;
+
+/// How long a lease, and the key itself, will live.
+pub struct Life {
+    pub ttl: Duration,
+    pub max_ttl: Duration,
+    pub end: Time,
+    /// The vendor's own expiry to ask for.
+    pub until: Option<Time>,
+    pub warnings: Vec<String>,
+}
+
+impl Life {
+    pub async fn of(mount: &AiMount, account: &Account, role: &Role, asked: Option<Duration>) -> Result<Self> {
+        if asked.is_some_and(|ttl| ttl.is_zero()) {
+            return Err(Invalid::new("ttl", "must be at least 1s").into());
+        }
+        let expiry = account.vendor.about().can.expiry;
+        let mount_max = mount.system.max_lease_ttl().await?;
+        let mut caps = vec![Cap { limit: mount_max, of: "the mount's max_lease_ttl" }];
+        match (role.max_ttl(), role.ttl()) {
+            (Some(limit), _) => caps.push(Cap { limit, of: "the role's max_ttl" }),
+            // A caller may ask for less than the role gives, not for more.
+            (None, limit) => caps.push(Cap { limit: limit.unwrap_or(DEFAULT_TTL), of: "the role's ttl" }),
+        }
+        caps.extend(expiry.limits().map(|limits| Cap { limit: limits.longest, of: "the vendor's longest expiry" }));
+        let wanted = asked.or(role.ttl());
+        let (ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
+        if wanted.is_none() {
+            // Nobody asked for the default, so nobody misses what was cut.
+            warnings.clear();
+        }
+        let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
+        // A movable expiry limits each renewal, a fixed one the whole life.
+        if let Expiry::Fixed(limits) = expiry {
+            max_ttl = max_ttl.min(limits.longest);
+        }
+        let now = mount.clock.now();
+        let until = match expiry {
+            Expiry::Never => None,
+            Expiry::Fixed(limits) => Some(vendor_end(now, max_ttl, limits)),
+            Expiry::Movable(limits) => Some(vendor_end(now, ttl, limits)),
+        };
+        Ok(Self { ttl, max_ttl, end: now + ttl, until, warnings })
+    }
+
+    /// A vendor that granted less than was asked for bounds the lease. Fails where it granted nothing: a ttl of 0 would
+    /// be the mount's default to the host.
+    pub fn granted(&mut self, mount: &AiMount, expires: Option<Time>, expiry: Expiry) -> Result<()> {
+        let Some(expires) = expires.filter(|_| expiry != Expiry::Never) else { return Ok(()) };
+        let left = whole_seconds(expires - mount.clock.now());
+        if left.is_zero() {
+            return Err(Error::Unavailable(
+                "the vendor made a key that has expired already, and it was deleted: compare the clocks".into(),
+            ));
+        }
+        if left < self.ttl {
+            self.ttl = left;
+            self.end = expires;
+        }
+        if let Expiry::Fixed(_) = expiry {
+            self.max_ttl = self.max_ttl.min(left);
+        }
+        Ok(())
+    }
+}
+
+/// When the vendor should end a key whose lease ends in `life`: a grace later, as far as the vendor goes.
+pub fn vendor_end(now: Time, life: Duration, limits: Limits) -> Time {
+    now + (life + EXPIRY_GRACE).clamp(limits.shortest, limits.longest)
+}
+
+/// Rounded down; nothing where it is negative.
+pub fn whole_seconds(span: chrono::TimeDelta) -> Duration {
+    Duration::from_secs(u64::try_from(span.num_seconds()).unwrap_or(0))
+}
+
+/// Whole seconds, as the host writes its own times.
+pub fn rfc3339(time: Time) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}

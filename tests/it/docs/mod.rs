@@ -1,0 +1,131 @@
+//! README.md and docs/ are what the plugin does: their tables are made from what the vendors declare, and the commands
+//! in their ```console blocks are run on a real server, with the vendor simulator in the vendors' place.
+//! `UPDATE_DOCS=1 cargo test --features test-build --test it docs` writes tables and outputs anew.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use self::console::Console;
+use crate::support::case::Case;
+use crate::support::server::{Server, Stage};
+use crate::support::simulator::Simulator;
+
+mod console;
+mod redact;
+mod tables;
+
+const README: &str = "README.md";
+const USAGE: &str = "docs/usage.md";
+const LEASES: &str = "docs/leases.md";
+const SECURITY: &str = "docs/security.md";
+const VENDORS: &str = "docs/vendors.md";
+const UPGRADING: &str = "docs/upgrading.md";
+
+#[tokio::test]
+async fn the_readme_is_true() {
+    // It registers the plugin by itself.
+    check(README, Stage { server: Server::start().await, simulator: Simulator::start() }).await;
+}
+
+#[tokio::test]
+async fn the_page_on_usage_is_true() {
+    check(USAGE, Stage::new().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_leases_is_true() {
+    check(LEASES, with_a_role().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_security_is_true() {
+    check(SECURITY, with_a_role().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_vendors_is_true() {
+    check(VENDORS, Stage::new().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_upgrading_is_true() {
+    check(UPGRADING, with_a_role().await).await;
+}
+
+#[test]
+fn every_page_is_checked_and_every_link_leads_somewhere() {
+    let pages = [README, USAGE, LEASES, SECURITY, VENDORS, UPGRADING];
+    let stored: BTreeSet<String> = std::fs::read_dir(root().join("docs"))
+        .expect("docs/")
+        .map(|entry| format!("docs/{}", entry.expect("an entry").file_name().to_string_lossy()))
+        .collect();
+    let checked = pages.iter().filter(|page| page.starts_with("docs/")).map(|page| (*page).to_owned()).collect();
+    assert_eq!(stored, checked);
+    let mut dead = Vec::new();
+    for page in pages.iter().chain(&["CHANGELOG.md"]) {
+        let text = read(page);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        for link in links.filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { root().join(page) } else { root().join(page).with_file_name("").join(file) };
+            let anchors = std::fs::read_to_string(&target).map(|text| anchors(&text));
+            if !target.exists() || !anchor.is_empty() && !anchors.is_ok_and(|anchors| anchors.contains(anchor)) {
+                dead.push(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+/// The anchors of a page's headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let text = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        text.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+/// A server with `config/openai` and `roles/dev`, as the README's quick start leaves it.
+async fn with_a_role() -> Stage {
+    let stage = Stage::new().await;
+    let case = Case::named("openai");
+    stage.server.write("ai/config/openai", case.config(&stage.simulator.url)).await;
+    let mut role = case.role("openai");
+    role["ttl"] = json!("10m");
+    role["max_ttl"] = json!("1h");
+    stage.server.write("ai/roles/dev", role).await;
+    stage
+}
+
+/// Fails where a page is not what its tables and commands give, or writes it anew.
+async fn check(page: &str, stage: Stage) {
+    let stored = read(page);
+    let fresh = tables::fill(&stored).await;
+    let fresh = Console::new(&stage).run_page(&fresh);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(root().join(page), &fresh).expect("the page is written");
+        return;
+    }
+    let differing = stored.lines().zip(fresh.lines()).position(|(stored, fresh)| stored != fresh);
+    let at = differing.unwrap_or_else(|| stored.lines().count().min(fresh.lines().count()));
+    assert!(
+        stored == fresh,
+        "{page} differs at line {}:\n  stored: {}\n  true:   {}\nUPDATE_DOCS=1 cargo test --features test-build --test it docs writes it anew",
+        at + 1,
+        stored.lines().nth(at).unwrap_or("(nothing)"),
+        fresh.lines().nth(at).unwrap_or("(nothing)"),
+    );
+}
+
+fn read(page: &str) -> String {
+    std::fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
