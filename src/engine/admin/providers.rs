@@ -9,7 +9,7 @@ use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::{self, About, End, Expiry, Find, Source};
-use crate::schema::{Field, Name, format_duration};
+use crate::schema::{Field, Kind, Name, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -110,9 +110,14 @@ fn expiry(expiry: Expiry) -> Value {
 
 fn fields(fields: &[Field]) -> Value {
     let shown = |field: &Field| {
-        let mut shown = field.schema();
-        shown.insert("required".into(), field.required.into());
-        (field.name.to_string(), Value::from(shown))
+        let mut shown = json!({"help": field.help, "type": field.kind.label(), "required": field.required});
+        if let Some(default) = &field.default {
+            shown["default"] = json!(default);
+        }
+        if let Kind::Choice(choices) = field.kind {
+            shown["choices"] = json!(choices);
+        }
+        (field.name.to_string(), shown)
     };
     fields.iter().map(shown).collect::<Object>().into()
 }

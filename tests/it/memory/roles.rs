@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 use vault_plugin_secrets_ai::logical::{Error, Operation};
 
@@ -63,4 +65,17 @@ async fn a_template_names_the_caller_in_the_keys_name() {
     mount.write("roles/dev", json!({"name_template": "{{role}}-{{display_name}}"})).await.expect("written");
     let issued = mount.creds().await.expect("a key");
     assert!(issued.text("key_name").starts_with("vault-0a1b2c3d-dev-token-test-"), "{}", issued.text("key_name"));
+}
+
+// A standby that answered this as read-only made every write to it a 500, where it is to be forwarded.
+#[tokio::test]
+async fn a_standby_says_whether_a_role_exists_and_forwards_the_write() {
+    let bench = Bench::new();
+    bench.mount_with(&Case::named("openai")).await;
+    bench.system.replication.store(24576, Ordering::SeqCst);
+    let standby = bench.mount().await;
+    assert_eq!(standby.exists("roles/dev").await.expect("an answer"), Some(true));
+    assert_eq!(standby.exists("config/none").await.expect("an answer"), Some(false));
+    let written = standby.write("roles/dev", json!({"ttl": "5m"})).await;
+    assert!(matches!(written, Err(Error::ReadOnly)), "the host forwards it");
 }

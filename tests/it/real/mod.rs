@@ -1,5 +1,6 @@
 //! The plugin on a real server.
 
+mod cluster;
 mod crashes;
 mod help;
 mod hostile;

@@ -17,6 +17,9 @@ use vault_plugin_secrets_ai::logical::{
 use super::case::Case;
 use super::simulator::Simulator;
 
+/// A condition that is not true after so long never will be, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub const UUID: &str = "0a1b2c3d-0000-4000-8000-000000000000";
 
 /// What outlives a plugin process: storage, clock, vendor.
@@ -104,6 +107,11 @@ impl Mounted {
         self.send(Operation::Delete, path, Value::Null).await
     }
 
+    /// Whether a write to this path would change something or make it, as the host asks before each.
+    pub async fn exists(&self, path: &str) -> Result<Option<bool>> {
+        self.backend.exists(&Request::new(Operation::Create, path)).await
+    }
+
     /// A credential as the host would store it.
     pub async fn creds(&self) -> Result<Issued> {
         let response = self.read("creds/dev").await?;
@@ -149,7 +157,8 @@ impl Issued {
 
 /// Waits for what a task in the background does; the condition, not the time, decides.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    for _ in 0..200 {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
         if condition().await {
             return;
         }

@@ -1,8 +1,11 @@
-//! What the tests stand on: the vendor simulator, a mount in memory, a real server.
+//! What the tests stand on: the vendor simulator, a mount in memory, a real server, a cluster of three.
 
 pub mod bench;
 pub mod case;
+pub mod client;
+pub mod cluster;
 pub mod fault_proxy;
+pub mod node;
 pub mod openapi_check;
 pub mod server;
 pub mod simulator;

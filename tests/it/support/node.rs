@@ -1,0 +1,234 @@
+//! A server process of the test's own, with the plugin in its plugin directory and the test's levers in its folder.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::client::Client;
+
+pub const PLUGIN: &str = "vault-plugin-secrets-ai";
+pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+
+/// The server's binary: which one is `VAULT_BIN`'s to say, else `scripts/server`'s.
+pub static BINARY: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("VAULT_BIN") {
+    Some(path) => path.into(),
+    None => {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/server");
+        let output = Command::new(script).stderr(Stdio::inherit()).output().expect("scripts/server runs");
+        assert!(output.status.success(), "scripts/server found no server");
+        String::from_utf8(output.stdout).expect("a path").trim().into()
+    }
+});
+
+/// A server process and its API; ends with the test.
+pub struct Node {
+    pub client: Client,
+    pub folder: TempDir,
+    child: Child,
+}
+
+impl Deref for Node {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Node {
+    /// Starts a server with a file of settings, to which what every server of the tests needs is added. Its working
+    /// directory is its own folder. The plugin inherits the server's environment, so that each node of a cluster has
+    /// levers of its own: an environment in the catalog would be the same for all.
+    pub fn spawn(client: Client, settings: &str, arguments: &[String]) -> Self {
+        let folder = tempfile::Builder::new().prefix("vault-ai-").tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["plugins", "steps", "raft"] {
+            std::fs::create_dir(at(name)).expect("made");
+        }
+        install(&at("plugins"), PLUGIN);
+        // The second line is OpenBao's, whose audit devices are otherwise declared in the file only.
+        let common = format!("plugin_directory = {:?}\nunsafe_allow_api_audit_creation = true\n", at("plugins"));
+        std::fs::write(at("config.hcl"), common + settings).expect("written");
+        let log = File::create(at("server.log")).expect("made");
+        let child = Command::new(&*BINARY)
+            .args(["server", "-log-level=debug", "-config=config.hcl"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("HOME", folder.path())
+            .env("AI_TEST_CLOCK", at("clock"))
+            .env("AI_TEST_STEPS", at("steps"))
+            .stdout(log.try_clone().expect("cloned"))
+            .stderr(log)
+            .spawn()
+            .expect("the server starts");
+        Self { client, folder, child }
+    }
+
+    /// Waits until the server says one of these of its health. False where the process ends before that.
+    pub async fn comes_up(&mut self, wanted: &[u16]) -> bool {
+        for _ in 0..600 {
+            if self.client.health().await.is_some_and(|status| wanted.contains(&status)) {
+                return true;
+            }
+            if self.child.try_wait().expect("waited").is_some() {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server did not come up:\n{}", self.log());
+    }
+
+    /// Registers the plugin, which will say that it is of this version.
+    pub async fn register(&self, version: &str) {
+        let digest = digest(&self.folder.path().join("plugins").join(PLUGIN));
+        let env = [format!("AI_TEST_VERSION={version}")];
+        let body = json!({"sha256": digest, "command": PLUGIN, "version": version, "env": env});
+        self.write(&format!("sys/plugins/catalog/secret/{PLUGIN}"), body).await;
+    }
+
+    pub async fn enable(&self, path: &str) {
+        self.write(&format!("sys/mounts/{path}"), json!({"type": PLUGIN})).await;
+    }
+
+    /// Moves the plugin's clock to so many seconds from the real one.
+    pub fn set_clock(&self, offset: Duration) {
+        std::fs::write(self.folder.path().join("clock"), offset.as_secs().to_string()).expect("written");
+    }
+
+    /// The plugin will stop at the next of these steps.
+    pub fn hold_at(&self, step: &str) {
+        std::fs::write(self.folder.path().join("steps").join(step), "").expect("written");
+    }
+
+    /// Waits until the plugin has stopped at the step.
+    pub async fn held_at(&self, step: &str) {
+        let reached = self.folder.path().join("steps").join(format!("{step}.reached"));
+        super::bench::eventually(step, async || reached.exists()).await;
+    }
+
+    pub fn let_go(&self, step: &str) {
+        std::fs::remove_file(self.folder.path().join("steps").join(format!("{step}.reached"))).expect("was held");
+    }
+
+    /// Process ids of the plugin, from the process table: the server's children.
+    pub fn plugin_pids(&self) -> Vec<u32> {
+        let output = Command::new("ps").args(["-o", "pid=", "--ppid", &self.child.id().to_string()]).output();
+        let text = String::from_utf8(output.expect("ps runs").stdout).expect("text");
+        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// What kill -9 does to the plugin's processes; the server lives. Returns once the server has started the plugin
+    /// again: its first calls may still meet the dead process.
+    pub async fn kill_plugin(&self) {
+        kill(&self.plugin_pids());
+        super::bench::eventually("a new process", async || {
+            self.call("GET", "ai/info", Value::Null).await.status == 200
+        })
+        .await;
+    }
+
+    /// kill -9 of the server. Its plugin finds itself alone.
+    pub fn kill(&mut self) {
+        kill(&[self.child.id()]);
+        self.child.wait().expect("waited");
+    }
+
+    /// What a machine that loses its power does to the server and its plugin.
+    pub fn kill_with_plugin(&mut self) {
+        let mut pids = self.plugin_pids();
+        pids.insert(0, self.child.id());
+        kill(&pids);
+        self.child.wait().expect("waited");
+    }
+
+    /// Whether a process of the plugin has a connection to this port of loopback. It keeps one for 30 s after a
+    /// request.
+    pub fn plugin_is_connected_to(&self, port: u16) -> bool {
+        self.plugin_pids().into_iter().any(|pid| connected(pid, port))
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.log")).expect("a log")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The folder goes, and the log with it.
+            let log = std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
+            let failures = log.lines().filter(|line| line.contains("[WARN]") || line.contains("[ERROR]"));
+            println!("--- {} ---\n{}", self.client.url, failures.collect::<Vec<_>>().join("\n"));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn kill(pids: &[u32]) {
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let killed = Command::new("kill").arg("-9").args(&pids).status().expect("kill runs");
+    assert!(killed.success(), "{pids:?}");
+}
+
+/// From /proc: the process's sockets, and the table of TCP connections, which holds remote port and socket of each.
+fn connected(pid: u32, port: u16) -> bool {
+    let sockets: HashSet<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let target = std::fs::read_link(entry.path()).ok()?;
+            Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+    let remote = format!(":{port:04X}");
+    table.lines().skip(1).any(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        columns.len() > 9 && columns[2].ends_with(&remote) && sockets.contains(columns[9])
+    })
+}
+
+/// Puts the plugin's binary into a plugin directory: a link where the file system allows it.
+pub fn install(plugins: &Path, name: &str) {
+    let binary = Path::new(env!("CARGO_BIN_EXE_vault-plugin-secrets-ai"));
+    let target = plugins.join(name);
+    if std::fs::hard_link(binary, &target).is_err() {
+        std::fs::copy(binary, &target).expect("copied");
+    }
+}
+
+pub fn digest(file: &Path) -> String {
+    static DIGEST: LazyLock<Mutex<Option<String>>> = LazyLock::new(Mutex::default);
+    let mut digest = DIGEST.lock().expect("not poisoned");
+    digest
+        .get_or_insert_with(|| {
+            let output = Command::new("sha256sum").arg(file).output().expect("sha256sum runs");
+            String::from_utf8(output.stdout).expect("text").split_whitespace().next().expect("a digest").to_owned()
+        })
+        .clone()
+}
+
+/// A port that is free, like the one above it, which a server takes for its cluster. Never the same twice in this
+/// process.
+pub fn free_port() -> u16 {
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").expect("bound").local_addr().expect("an address").port();
+        let both_free = port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok();
+        let mut given = GIVEN.lock().expect("not poisoned");
+        if both_free && !given.contains(&port) && !given.contains(&(port + 1)) {
+            given.extend([port, port + 1]);
+            return port;
+        }
+    }
+}
