@@ -39,16 +39,19 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    /// With more lines in its settings: its own storage, say.
+    pub async fn start(settings: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("vault-ai-").tempdir().expect("a folder");
         let plugins = folder.path().join("plugins");
         std::fs::create_dir(&plugins).expect("made");
         install(&plugins, PLUGIN);
-        std::fs::create_dir(folder.path().join("steps")).expect("made");
+        for name in ["steps", "raft"] {
+            std::fs::create_dir(folder.path().join(name)).expect("made");
+        }
         let config = folder.path().join("config.hcl");
         // The second line is OpenBao's, whose audit devices are otherwise declared in the file only.
         let text = format!("plugin_directory = {plugins:?}\nunsafe_allow_api_audit_creation = true\n");
-        std::fs::write(&config, text).expect("written");
+        std::fs::write(&config, text + settings).expect("written");
         let address = format!("127.0.0.1:{}", free_port());
         let log = File::create(folder.path().join("server.log")).expect("made");
         let child = Command::new(&*BINARY)
@@ -56,6 +59,7 @@ impl Server {
             .arg(format!("-dev-root-token-id={ROOT}"))
             .arg(format!("-dev-listen-address={address}"))
             .arg(format!("-config={}", config.display()))
+            .current_dir(folder.path())
             .env("HOME", folder.path())
             .stdout(log.try_clone().expect("cloned"))
             .stderr(log)
@@ -218,7 +222,11 @@ pub struct Stage {
 
 impl Stage {
     pub async fn new() -> Self {
-        let stage = Self { server: Server::start().await, simulator: Simulator::start() };
+        Self::with_settings("").await
+    }
+
+    pub async fn with_settings(settings: &str) -> Self {
+        let stage = Self { server: Server::start(settings).await, simulator: Simulator::start() };
         stage.server.register(VERSION).await;
         stage.server.enable("ai").await;
         stage
@@ -249,11 +257,17 @@ pub fn text<'a>(lease: &'a Value, field: &str) -> &'a str {
     lease["data"][field].as_str().unwrap_or_else(|| panic!("no {field} in {lease}"))
 }
 
+/// The plugin's binary: the one that `PLUGIN_BIN` names, so that a release is measured as it is, else the one that
+/// was built with the tests.
+pub fn plugin_binary() -> PathBuf {
+    std::env::var_os("PLUGIN_BIN").map_or_else(|| env!("CARGO_BIN_EXE_vault-plugin-secrets-ai").into(), PathBuf::from)
+}
+
 /// Puts the plugin's binary into a plugin directory: a link where the file system allows it.
 pub fn install(plugins: &Path, name: &str) {
-    let binary = Path::new(env!("CARGO_BIN_EXE_vault-plugin-secrets-ai"));
+    let binary = plugin_binary();
     let target = plugins.join(name);
-    if std::fs::hard_link(binary, &target).is_err() {
+    if std::fs::hard_link(&binary, &target).is_err() {
         std::fs::copy(binary, &target).expect("copied");
     }
 }
