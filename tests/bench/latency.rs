@@ -107,7 +107,7 @@ async fn own(stage: &Stage, times: &mut Times) {
     times.take("sys/health, read", server.read("sys/health")).await;
     times.take("kv v1, read", server.read("kv/a")).await;
     let lease = times.take(UNIT, server.read("leased/a")).await;
-    done(times.take("kv v1 with leases, renew", server.renew(&lease, 0)).await);
+    // Its renewal is left out: OpenBao 2.7.2 panics in it.
     done(times.take("kv v1 with leases, revoke", server.revoke(&lease)).await);
     times.take("ai/roles, read", server.read("ai/roles/openai")).await;
 }

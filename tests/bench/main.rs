@@ -27,6 +27,9 @@ const SYNCED_ROUNDS: (usize, usize) = (100, 25);
 async fn main() {
     let version = std::process::Command::new(&*BINARY).arg("version").output().expect("the server's binary runs");
     println!("On {}", String::from_utf8_lossy(&version.stdout).trim());
+    if std::env::var_os("PLUGIN_BIN").is_none() {
+        println!("This is not the release build of the plugin: run scripts/bench.");
+    }
 
     println!("\n## The process\n");
     process::figures().await;
