@@ -5,7 +5,8 @@ use vault_plugin_secrets_ai::providers;
 
 use super::redact::Redactor;
 use crate::support::case::CASES;
-use crate::support::server::{BINARY, ROOT, Stage};
+use crate::support::node::BINARY;
+use crate::support::server::{ROOT, Stage};
 use crate::support::simulator::{LITELLM, OPENAI, OPENROUTER};
 
 /// Ends the output of a command.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::bench::eventually;
 use crate::support::case::{CASES, Case};
-use crate::support::server::{PLUGIN, ROOT, Stage, VERSION, text};
+use crate::support::node::{PLUGIN, VERSION};
+use crate::support::server::{ROOT, Stage, text};
 use crate::support::simulator::try_key;
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::bench::eventually;
 use crate::support::fault_proxy::FaultProxy;
-use crate::support::server::{Server, VERSION, text};
+use crate::support::node::VERSION;
+use crate::support::server::{Server, text};
 use crate::support::simulator::{plain_client, try_key};
 
 struct Proxy {

@@ -198,11 +198,17 @@ fn connected(pid: u32, port: u16) -> bool {
     })
 }
 
+/// The plugin's binary: the one that `PLUGIN_BIN` names, so that a release is measured as it is, else the one that
+/// was built with the tests.
+pub fn plugin_binary() -> PathBuf {
+    std::env::var_os("PLUGIN_BIN").map_or_else(|| env!("CARGO_BIN_EXE_vault-plugin-secrets-ai").into(), PathBuf::from)
+}
+
 /// Puts the plugin's binary into a plugin directory: a link where the file system allows it.
 pub fn install(plugins: &Path, name: &str) {
-    let binary = Path::new(env!("CARGO_BIN_EXE_vault-plugin-secrets-ai"));
+    let binary = plugin_binary();
     let target = plugins.join(name);
-    if std::fs::hard_link(binary, &target).is_err() {
+    if std::fs::hard_link(&binary, &target).is_err() {
         std::fs::copy(binary, &target).expect("copied");
     }
 }

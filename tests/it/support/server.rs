@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::client::Client;
-pub use super::node::{BINARY, PLUGIN, VERSION};
-use super::node::{Node, free_port};
+use super::node::{Node, VERSION, free_port};
 use super::simulator::Simulator;
 
 pub const ROOT: &str = "root-canary-token";
@@ -21,7 +20,11 @@ pub struct Stage {
 
 impl Stage {
     pub async fn new() -> Self {
-        let stage = Self { server: Server::start().await, simulator: Simulator::start() };
+        Self::with_settings("").await
+    }
+
+    pub async fn with_settings(settings: &str) -> Self {
+        let stage = Self { server: Server::start_with(settings).await, simulator: Simulator::start() };
         stage.server.register(VERSION).await;
         stage.server.enable("ai").await;
         stage
@@ -45,6 +48,11 @@ impl Stage {
 
 impl Server {
     pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more lines in its settings: its own storage, say.
+    pub async fn start_with(settings: &str) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let arguments = [
             "-dev".to_owned(),
@@ -52,7 +60,7 @@ impl Server {
             format!("-dev-root-token-id={ROOT}"),
             format!("-dev-listen-address={address}"),
         ];
-        let mut server = Self::spawn(Client::new(format!("http://{address}"), ROOT), "", &arguments);
+        let mut server = Self::spawn(Client::new(format!("http://{address}"), ROOT), settings, &arguments);
         assert!(server.comes_up(&[200]).await, "the server ended:\n{}", server.log());
         server
     }
