@@ -4,4 +4,5 @@
 mod faults;
 mod generations;
 mod keys;
+mod script;
 mod stage;
