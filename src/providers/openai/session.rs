@@ -13,7 +13,7 @@ use crate::providers::{Cursor, Cx, Fault, FaultKind, Found, Gone, Issued, Order,
 /// Entries of a page, the most that the vendor gives (specification of August).
 const PAGE: usize = 100;
 
-/// What a listing goes through. An own service account is found beside its key, which has a name of the vendor's.
+/// What a listing goes through. An own service account stands for its key, which has a name of the vendor's.
 const COLLECTIONS: &[&str] = &["keys", "accounts", "admin"];
 /// In `Ref::extra`: the service account that was made for this key and ends with it.
 const OWN_ACCOUNT: &str = "service_account";
@@ -284,12 +284,8 @@ fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
             _ => Ref::new(id, &[]),
         },
     };
-    Some(Found {
-        name: name.to_owned(),
-        is_key: collection != "accounts",
-        key,
-        created: parse_time(&entry["created_at"]),
-    })
+    // An account of our name is a key too: the vendor names its key by itself, so that no other entry stands for it.
+    Some(Found { name: name.to_owned(), is_key: true, key, created: parse_time(&entry["created_at"]) })
 }
 
 fn deleted(answer: &Answer) -> Result<Gone, Fault> {
