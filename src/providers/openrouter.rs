@@ -182,9 +182,9 @@ impl<'a> Session<'a> {
         let undo = Self { talk: self.talk.undo(), workspace: self.workspace };
         let keys = key.iter().map(|key| ["keys", key.as_str()]);
         for path in keys.chain(guardrail.iter().map(|guardrail| ["guardrails", guardrail.as_str()])) {
-            if let Err(left) = undo.delete(&path).await {
-                return Err(Fault::unknown(format!("{fault}; what was made before could not be undone: {left}")));
-            }
+            undo.delete(&path).await.and_then(Gone::fresh).map_err(|left| {
+                Fault::unknown(format!("{fault}; what was made before could not be undone: it {left}"))
+            })?;
         }
         Err(fault)
     }

@@ -102,9 +102,9 @@ impl<'a> Session<'a> {
             Ok(issued) => Ok(Issued { warnings, ..issued }),
             Err(fault) => {
                 let undo = Self { talk: self.talk.undo(), project: self.project };
-                if let Err(left) = undo.end_account(account).await {
-                    return Err(Fault::unknown(format!("{fault}; its service account could not be deleted: {left}")));
-                }
+                undo.end_account(account).await.and_then(Gone::fresh).map_err(|left| {
+                    Fault::unknown(format!("{fault}; its service account could not be deleted: it {left}"))
+                })?;
                 Err(Fault::new(FaultKind::Refused, format!("{fault}; the service account was deleted again")))
             }
         }

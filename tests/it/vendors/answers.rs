@@ -1,0 +1,45 @@
+//! What a vendor should never answer, and what is made of it.
+
+use serde_json::{Value, json};
+use vault_plugin_secrets_ai::providers::{FaultKind, Gone, Ref};
+
+use super::script::{Script, refusal};
+use super::stage::{Stage, case};
+
+fn own() -> Value {
+    json!({"mode": "service_account", "allow_unscoped": true})
+}
+
+fn shared() -> Value {
+    json!({"service_account_id": "svc_sim1", "scopes": ["api.model.request"]})
+}
+
+fn project() -> (u16, Value) {
+    (200, json!({"id": "proj_sim1", "name": "One", "status": "active"}))
+}
+
+fn stage(provider: &str, script: &Script, scope: Value) -> Stage {
+    Stage::scripted(case(provider).expect("a case"), &script.url, scope)
+}
+
+fn key(id: &str) -> Ref {
+    Ref { id: id.to_owned(), extra: serde_json::Map::new() }
+}
+
+async fn issue(stage: &Stage) -> (FaultKind, String) {
+    let fault = stage.try_issue().await.1.map(drop).expect_err("nothing to hand out");
+    (fault.kind, fault.text)
+}
+
+#[tokio::test]
+async fn a_service_account_without_a_key_is_undone_only_where_the_vendor_says_that_it_went_now() {
+    let made = (200, json!({"id": "svc_1", "name": "a", "api_key": null}));
+    let gone = (200, json!({"id": "svc_1", "deleted": true}));
+    let script = Script::of([made.clone(), gone]).await;
+    assert_eq!(issue(&stage("openai", &script, own())).await.0, FaultKind::Refused);
+    assert_eq!(script.seen()[1], "DELETE /openai/v1/organization/projects/proj_sim1/service_accounts/svc_1");
+    // Another replica that has not heard of it yet.
+    let script = Script::of([made, (404, refusal("No service account found")), project()]).await;
+    assert_eq!(issue(&stage("openai", &script, own())).await.0, FaultKind::Unknown);
+    assert_eq!(script.seen().len(), 3);
+}
