@@ -80,8 +80,9 @@ impl Failure {
         self.said.as_ref().is_some_and(|said| said.mentions(text))
     }
 
+    /// The vendor itself refuses the credential.
     pub(super) const fn is_refusal(&self) -> bool {
-        matches!(self.fault.kind, FaultKind::Refused)
+        matches!(self.fault.kind, FaultKind::Refused) && self.said.is_some()
     }
 }
 
@@ -101,11 +102,11 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Reads `{"error": {message, type, code, param}}` (OpenAI, OpenRouter, LiteLLM), `{"error": "…"}`, and
-    /// `{"detail": …}` (FastAPI, so LiteLLM's validation).
-    pub(super) fn parse(body: &Value) -> Option<Self> {
+    /// Reads `{"error": {message, type, code, param}}` and, where the vendor has `details`, `{"detail": …}` (FastAPI, so
+    /// LiteLLM's validation). What else a body says may be a proxy's, `{"error": "…"}` too: no vendor writes that.
+    pub(super) fn parse(body: &Value, details: bool) -> Option<Self> {
         let body = body.as_object()?;
-        match (body.get("error"), body.get("detail")) {
+        match (body.get("error"), body.get("detail").filter(|_| details)) {
             (Some(Value::Object(error)), _) => Some(Self {
                 message: plain(error.get("message")),
                 code: Some(plain(error.get("code")))
@@ -113,7 +114,6 @@ impl Said {
                     .unwrap_or_else(|| plain(error.get("type"))),
                 param: error.get("param").and_then(Value::as_str).filter(|param| *param != "None").map(str::to_owned),
             }),
-            (Some(error @ Value::String(_)), _) => Some(Self { message: plain(Some(error)), ..Self::default() }),
             (_, Some(Value::Array(problems))) => Some(Self::of_validation(problems)),
             (_, Some(Value::Object(detail))) => {
                 Some(Self { message: plain(detail.get("error").or_else(|| detail.get("message"))), ..Self::default() })
@@ -174,16 +174,17 @@ mod tests {
     fn every_envelope_gives_its_words() {
         let openai =
             json!({"error": {"message": "no", "type": "invalid_request_error", "param": "scopes", "code": null}});
-        let said = Said::parse(&openai).expect("an error");
+        let said = Said::parse(&openai, false).expect("an error");
         assert_eq!((said.code.as_str(), said.param.as_deref()), ("invalid_request_error", Some("scopes")));
-        let openrouter = Said::parse(&json!({"error": {"code": 404, "message": "gone"}})).expect("an error");
+        let openrouter = Said::parse(&json!({"error": {"code": 404, "message": "gone"}}), false).expect("an error");
         assert_eq!((openrouter.code.as_str(), openrouter.message.as_str()), ("404", "gone"));
         let fastapi =
             json!({"detail": [{"type": "float_parsing", "loc": ["body", "max_budget"], "msg": "not a number"}]});
-        assert_eq!(Said::parse(&fastapi).expect("an error").param.as_deref(), Some("max_budget"));
-        assert!(Said::parse(&json!({"detail": "Not Found"})).expect("an error").mentions("not found"));
-        for other in [json!({"message": "x"}), json!("x"), json!([]), json!({"error": null})] {
-            assert_eq!(Said::parse(&other), None, "{other}");
+        assert_eq!(Said::parse(&fastapi, true).expect("an error").param.as_deref(), Some("max_budget"));
+        assert!(Said::parse(&json!({"detail": "Not Found"}), true).expect("an error").mentions("not found"));
+        assert!(Said::parse(&json!({"detail": "Not Found"}), false).is_none(), "another vendor's");
+        for other in [json!({"message": "x"}), json!("x"), json!([]), json!({"error": null}), json!({"error": "x"})] {
+            assert!(Said::parse(&other, true).is_none(), "{other}");
         }
     }
 

@@ -129,11 +129,11 @@ impl Vendor for LiteLlm {
     }
 
     async fn probe(&self, cx: &Cx<'_>) -> Result<Probe, Fault> {
-        let talk = Talk::new(cx, TITLE)?;
+        let talk = talk(cx)?;
         let mut probe = Probe::default();
         match talk.send(keys_page(1, 1)).await {
             Ok(answer) => drop(answer.need_list("/keys")?),
-            Err(failure) if failure.status == Some(403) => {
+            Err(failure) if failure.vendor_said(403) => {
                 probe.missing.push(format!(
                     "the credential cannot list keys: use the master key, or a key of a proxy admin ({})",
                     failure.fault
@@ -164,7 +164,7 @@ impl Vendor for LiteLlm {
         if order.purpose == Purpose::Admin {
             return Err(Fault::invalid("has no API to change its master key"));
         }
-        let mut talk = Talk::new(cx, TITLE)?;
+        let mut talk = talk(cx)?;
         // In memory for the tries of this one call only.
         let value = Secret::from(format!("sk-{}", random_base32(cx.rng, KEY_LENGTH)));
         talk.hide(&value);
@@ -185,7 +185,7 @@ impl Vendor for LiteLlm {
 
     async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
         let call = Call::post(&["key", "delete"], json!({"keys": [key.id]})).repeatable();
-        match Talk::new(cx, TITLE)?.send(call).await {
+        match talk(cx)?.send(call).await {
             Ok(answer) if answer.need_list("/deleted_keys")?.iter().any(|gone| gone == key.id.as_str()) => {
                 Ok(Gone::Now)
             }
@@ -198,20 +198,24 @@ impl Vendor for LiteLlm {
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
         let duration = format!("{}s", seconds_until(cx.clock.now(), until, LONGEST));
         let call = Call::post(&["key", "update"], json!({"key": key.id, "duration": duration})).repeatable();
-        Talk::new(cx, TITLE)?.send(call).await?.need_time("/expires")
+        talk(cx)?.send(call).await?.need_time("/expires")
     }
 
     async fn list(&self, cx: &Cx<'_>, prefix: &str, from: Option<Cursor>) -> Result<Page, Fault> {
         let (_, place) = Place::of(from.as_ref(), COLLECTIONS)?;
         let page = place.offset().max(1);
         // All keys, compared here: whether `key_alias` looks for a part or for all of a name changed between versions.
-        let answer = Talk::new(cx, TITLE)?.send(keys_page(page, PAGE)).await?;
+        let answer = talk(cx)?.send(keys_page(page, PAGE)).await?;
         let entries = answer.need_list("/keys")?;
         let found = entries.iter().filter_map(|entry| found(prefix, entry)).collect();
         let pages = answer.at("/total_pages").and_then(Value::as_u64).unwrap_or_default();
         let next = (!entries.is_empty() && (page as u64) < pages).then(|| (page + 1).to_string());
         Ok(place.page(found, next, COLLECTIONS))
     }
+}
+
+fn talk<'a>(cx: &'a Cx<'a>) -> Result<Talk<'a>, Fault> {
+    Ok(Talk::new(cx, TITLE)?.with_details())
 }
 
 fn body(talk: &Talk<'_>, order: &Order<'_>) -> Map<String, Value> {

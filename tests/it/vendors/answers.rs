@@ -43,3 +43,19 @@ async fn a_service_account_without_a_key_is_undone_only_where_the_vendor_says_th
     assert_eq!(issue(&stage("openai", &script, own())).await.0, FaultKind::Unknown);
     assert_eq!(script.seen().len(), 3);
 }
+
+#[tokio::test]
+async fn what_is_not_the_vendors_own_refusal_proves_nothing() {
+    let page = || json!("<html>blocked</html>");
+    for status in [302, 307, 401, 402, 403, 404, 409, 413, 429, 503] {
+        for body in [page(), json!({"message": "blocked"}), json!({"error": "blocked"}), json!({"detail": "blocked"})] {
+            let script = Script::of([(status, body.clone())]).await;
+            let (kind, text) = issue(&stage("openai", &script, shared())).await;
+            assert_eq!(kind, FaultKind::Unknown, "{status} {body}: {text}");
+            assert_eq!(script.seen().len(), 1, "{status} {body}: sent twice");
+        }
+    }
+    // Its SDK sends again after a conflict: that is no word about what was made.
+    let script = Script::of([(409, refusal("conflict"))]).await;
+    assert_eq!(issue(&stage("openai", &script, shared())).await.0, FaultKind::Unknown);
+}
