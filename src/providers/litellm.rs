@@ -172,12 +172,21 @@ impl Vendor for LiteLlm {
         body.insert("key".into(), value.expose().into());
         match talk.send(Call::post(&["key", "generate"], Value::Object(body.clone())).repeatable()).await {
             Ok(answer) => issued(&answer),
-            // A try before this one made it: names are unique at the proxy, and only we use this one.
-            Err(failure) if failure.doubtful && is_taken(&failure) => made_before(&talk, order, value).await,
+            // Names are unique at the proxy and this one is random: an earlier try of ours made it, or a gateway that
+            // sent the request twice.
+            Err(failure) if is_taken(&failure) => made_before(&talk, order, value).await.map_err(|fault| {
+                Fault::unknown(format!("made the key for a request before this one; asked for it, it {fault}"))
+            }),
             Err(failure) if failure.mentions("custom api key") && failure.status == Some(403) => {
                 // The operator of the proxy wants its own values. Then the call is not repeatable.
                 body.remove("key");
-                issued(&talk.send(Call::post(&["key", "generate"], body.into())).await?)
+                match talk.send(Call::post(&["key", "generate"], body.into())).await {
+                    Ok(answer) => issued(&answer),
+                    Err(failure) if is_taken(&failure) => {
+                        Err(Fault::unknown("made the key for a request before this one, and its value is lost"))
+                    }
+                    Err(failure) => Err(failure.into()),
+                }
             }
             Err(failure) => Err(failure.into()),
         }

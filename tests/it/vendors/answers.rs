@@ -59,3 +59,25 @@ async fn what_is_not_the_vendors_own_refusal_proves_nothing() {
     let script = Script::of([(409, refusal("conflict"))]).await;
     assert_eq!(issue(&stage("openai", &script, shared())).await.0, FaultKind::Unknown);
 }
+
+#[tokio::test]
+async fn a_name_that_the_proxy_has_is_ours_whoever_sent_the_request_twice() {
+    let taken = || (400, refusal("Key with alias 'x' already exists. Unique key aliases are required."));
+    let name = || "vault-0123abcd-test-1".to_owned();
+    let entry = json!({"keys": [{"key_alias": name(), "token": "ab12", "expires": "2030-01-01T00:00:00Z"}]});
+    let script = Script::of([taken(), (200, entry)]).await;
+    let stage_of = |script: &Script| stage("litellm", script, json!({}));
+    let issued = stage_of(&script).issue_named(&name(), None).await.expect("issued");
+    assert_eq!((issued.key.id.as_str(), script.seen().len()), ("ab12", 2));
+    assert_eq!(script.body(0)["key"], issued.secret.expose());
+
+    for (status, body) in [(403, refusal("no")), (429, refusal("slow down")), (200, json!({"keys": []}))] {
+        let script = Script::of([taken(), (status, body.clone()), (status, body.clone()), (status, body)]).await;
+        let fault = stage_of(&script).issue_named(&name(), None).await.map(drop).expect_err("not found");
+        assert_eq!(fault.kind, FaultKind::Unknown, "{status}: it exists: {fault}");
+    }
+    // The value is the proxy's own, so that whoever asked first has it and we do not.
+    let script = Script::of([(403, refusal("Custom API keys are not allowed")), taken()]).await;
+    let fault = stage_of(&script).issue_named(&name(), None).await.map(drop).expect_err("its value is lost");
+    assert_eq!(fault.kind, FaultKind::Unknown, "{fault}");
+}
