@@ -217,8 +217,11 @@ impl Vendor for LiteLlm {
         let answer = talk(cx)?.send(keys_page(page, PAGE)).await?;
         let entries = answer.need_list("/keys")?;
         let found = entries.iter().filter_map(|entry| found(prefix, entry)).collect();
-        let pages = answer.at("/total_pages").and_then(Value::as_u64).unwrap_or_default();
-        let next = (!entries.is_empty() && (page as u64) < pages).then(|| (page + 1).to_string());
+        let more = match answer.at("/total_pages").and_then(Value::as_u64) {
+            Some(pages) => !entries.is_empty() && (page as u64) < pages,
+            None => entries.len() >= PAGE,
+        };
+        let next = more.then(|| (page + 1).to_string());
         Ok(place.page(found, next, COLLECTIONS))
     }
 }

@@ -81,3 +81,12 @@ async fn a_name_that_the_proxy_has_is_ours_whoever_sent_the_request_twice() {
     let fault = stage_of(&script).issue_named(&name(), None).await.map(drop).expect_err("its value is lost");
     assert_eq!(fault.kind, FaultKind::Unknown, "{fault}");
 }
+
+#[tokio::test]
+async fn a_listing_without_a_count_of_pages_goes_on_behind_a_full_page() {
+    let entry = |n: usize| json!({"key_alias": format!("vault-0123abcd-x-{n}"), "token": format!("{n:064x}")});
+    let page = |numbers: std::ops::Range<usize>| (200, json!({"keys": numbers.map(entry).collect::<Vec<_>>()}));
+    let script = Script::of([page(0..100), page(100..200), page(0..0)]).await;
+    let (found, pages) = stage("litellm", &script, json!({})).list("vault-0123abcd-").await.expect("listed");
+    assert_eq!((found.len(), pages), (200, 3));
+}
