@@ -90,3 +90,12 @@ async fn a_listing_without_a_count_of_pages_goes_on_behind_a_full_page() {
     let (found, pages) = stage("litellm", &script, json!({})).list("vault-0123abcd-").await.expect("listed");
     assert_eq!((found.len(), pages), (200, 3));
 }
+
+#[tokio::test]
+async fn a_missing_key_of_a_service_account_is_gone_and_an_old_vendors_refusal_is_not() {
+    let script = Script::of([(404, refusal("No API key found for this service account")), project()]).await;
+    assert_eq!(stage("openai", &script, shared()).end(&key("key_1")).await, Ok(Gone::Already));
+    let script = Script::of([(400, refusal("The key belongs to a service account"))]).await;
+    let fault = stage("openai", &script, shared()).end(&key("key_1")).await.expect_err("not deleted");
+    assert_eq!(fault.kind, FaultKind::Refused, "{fault}");
+}
