@@ -31,17 +31,17 @@ const COLLECTIONS: &[&str] = &["keys"];
 /// Characters of five random bits each after `sk-`: 240 bits.
 const KEY_LENGTH: usize = 48;
 /// Fields of the scope that go into the request as they are.
-const COPIED: [&str; 9] = [
-    "models",
-    "max_budget",
-    "budget_duration",
-    "rpm_limit",
-    "tpm_limit",
-    "max_parallel_requests",
-    "team_id",
-    "user_id",
-    "metadata",
-];
+const COPIED: [&str; 6] =
+    ["models", "max_budget", "budget_duration", "rpm_limit", "tpm_limit", "max_parallel_requests"];
+/// Fields of the account that go into the request as they are. A key takes its power from its user's row, so that a
+/// role must not name the user: whoever writes the config does.
+const OWNERS: [&str; 2] = ["user_id", "team_id"];
+/// Inference, models and their information; measured with 1.106.2. The proxy's own default lets the key of an admin's
+/// make keys, and `read_only` reads other keys and, for an admin's, all of them.
+const KEY_TYPE: &str = "llm_api";
+/// Where the role's metadata goes: at the top, the proxy reads policy out of names such as `tags`, `guardrails` and
+/// `disable_global_guardrails`.
+const METADATA: &str = "vault";
 
 static ABOUT: LazyLock<About> = LazyLock::new(|| {
     let count = Kind::Integer { min: 1, max: i64::from(i32::MAX) };
@@ -52,6 +52,8 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             Field::new("master_key", Kind::Secret, "Master key of the proxy, or the virtual key of a proxy admin.")
                 .required(),
             Field::new("api_url", Kind::Text, "Root URL of the proxy, without /v1.").required(),
+            Field::new("user_id", Kind::Text, "User whom the use of every key is counted for."),
+            Field::new("team_id", Kind::VendorId, "Team whose limits hold for every key too."),
         ],
         scope: vec![
             Field::new("models", Kind::TextList, "Models that a key may call.").default("all"),
@@ -65,15 +67,11 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             Field::new("rpm_limit", count.clone(), "Requests a minute.").default("no limit"),
             Field::new("tpm_limit", count.clone(), "Tokens a minute.").default("no limit"),
             Field::new("max_parallel_requests", count, "Requests at a time.").default("no limit"),
-            Field::new("team_id", Kind::VendorId, "Team whose limits hold too."),
-            Field::new("user_id", Kind::Text, "User whom the use is counted for."),
-            Field::new("metadata", Kind::TextMap, "Texts that the proxy keeps with the key."),
             Field::new(
-                "key_type",
-                Kind::Choice(&["llm_api", "default", "read_only"]),
-                "Routes that a key may call: inference only, the proxy's default, or information only.",
-            )
-            .default("llm_api"),
+                "metadata",
+                Kind::TextMap,
+                "Texts that the proxy keeps with the key, below metadata.vault: it makes no policy of them.",
+            ),
         ],
         can: Abilities {
             source: Source::Create,
@@ -87,7 +85,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
         revocation: "At once on a proxy of one process; other replicas may answer from their cache for a while.",
         unproven: &[
             "How long another replica honours a deleted key is not documented.",
-            "Proxies before 1.100 have not been tried; key_type is unknown to old ones, and ignored.",
+            "Proxies before 1.100 have not been tried; key_type, which keeps keys from managing the proxy, is unknown to old ones, and ignored.",
             "A team or a user that does not exist is taken by the proxy without a word.",
         ],
     }
@@ -110,7 +108,7 @@ impl Vendor for LiteLlm {
     }
 
     fn scope(&self, _: &Account, values: &Values) -> Result<Scope, Invalid> {
-        let mut scope = values.only(&ABOUT.scope);
+        let scope = values.only(&ABOUT.scope);
         if scope.list("models").is_some_and(|list| list.is_empty() || list.iter().any(|text| text.trim().is_empty())) {
             return Err(Invalid::new("models", "is empty or holds an empty name: leave it out to allow all"));
         }
@@ -121,9 +119,6 @@ impl Vendor for LiteLlm {
             if scope.get("max_budget").is_none() {
                 return Err(Invalid::new("budget_duration", "needs a max_budget"));
             }
-        }
-        if scope.text("key_type").is_none() {
-            scope.insert("key_type", "llm_api".into());
         }
         Ok(Scope(scope))
     }
@@ -232,11 +227,19 @@ fn talk<'a>(cx: &'a Cx<'a>) -> Result<Talk<'a>, Fault> {
 
 fn body(talk: &Talk<'_>, order: &Order<'_>) -> Map<String, Value> {
     let scope = &order.scope.0;
-    let mut body = Map::from_iter([("key_alias".to_owned(), Value::from(order.name.0.as_str()))]);
-    for name in COPIED.iter().copied().chain(["key_type"]) {
-        if let Some(value) = scope.get(name) {
+    let mut body = Map::from_iter([
+        ("key_alias".to_owned(), Value::from(order.name.0.as_str())),
+        ("key_type".to_owned(), KEY_TYPE.into()),
+    ]);
+    let copied = COPIED.iter().map(|name| (*name, scope.get(name)));
+    let owners = OWNERS.iter().map(|name| (*name, talk.cx.account.identity.get(name)));
+    for (name, value) in copied.chain(owners) {
+        if let Some(value) = value {
             body.insert(name.into(), value.clone());
         }
+    }
+    if let Some(texts) = scope.get("metadata") {
+        body.insert("metadata".into(), json!({METADATA: texts}));
     }
     if let Some(until) = order.until {
         let seconds = seconds_until(talk.cx.clock.now(), until, LONGEST);
@@ -329,7 +332,6 @@ mod tests {
             assert!(scope(json!({"budget_duration": bad, "max_budget": 1})).is_err(), "{bad}");
         }
         let Scope(scope) = scope(json!({"budget_duration": "1mo", "max_budget": "2.5"})).expect("valid");
-        assert_eq!(scope.text("key_type"), Some("llm_api"));
         assert_eq!(scope.get("max_budget"), Some(&json!(2.5)));
     }
 }

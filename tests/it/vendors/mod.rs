@@ -5,5 +5,6 @@ mod answers;
 mod faults;
 mod generations;
 mod keys;
+mod litellm;
 mod script;
 mod stage;
