@@ -20,6 +20,8 @@ const UNDO: Duration = Duration::from_secs(8);
 const TRY_LIMIT: Duration = Duration::from_secs(8);
 /// Longest text of a vendor that is shown, in characters.
 const TEXT_LIMIT: usize = 200;
+/// Longest name of a vendor's field, in bytes.
+const FIELD_LIMIT: usize = 64;
 
 /// One operation at a vendor: its calls share a credential, a budget of time, and the secrets that no text may show.
 /// Time is the runtime's and not the injected clock: it is spent waiting for a network.
@@ -115,6 +117,12 @@ impl<'a> Talk<'a> {
         redacted(text, &secrets, TEXT_LIMIT)
     }
 
+    /// Whether what a vendor blames is the name of a field: no other text, and no secret that looks like one.
+    fn is_field(&self, param: &str) -> bool {
+        let in_name = |c: char| c.is_ascii_alphanumeric() || "_.[]-".contains(c);
+        (1..=FIELD_LIMIT).contains(&param.len()) && param.chars().all(in_name) && self.shown(param) == param
+    }
+
     fn judge(&self, call: &Call, outcome: Result<Raw, Broken>) -> Result<Answer, Failure> {
         let fault = match outcome {
             Ok(Raw { status: 200..=299, body: Body::Json(json), .. }) => return Ok(Answer::new(json)),
@@ -139,7 +147,7 @@ impl<'a> Talk<'a> {
             Body::Empty | Body::Foreign => None,
         };
         let status = raw.status;
-        let param = said.as_ref().and_then(|said| said.param.clone());
+        let param = said.as_ref().and_then(|said| said.param.clone()).filter(|param| self.is_field(param));
         let (kind, what) = match status {
             200..=299 => (FaultKind::Unknown, "sent an answer that is not JSON"),
             300..=399 => (FaultKind::Invalid { field: None }, "sent a redirect, which is not followed: check api_url"),

@@ -99,3 +99,21 @@ async fn a_missing_key_of_a_service_account_is_gone_and_an_old_vendors_refusal_i
     let fault = stage("openai", &script, shared()).end(&key("key_1")).await.expect_err("not deleted");
     assert_eq!(fault.kind, FaultKind::Refused, "{fault}");
 }
+
+#[tokio::test]
+async fn the_field_that_a_vendor_blames_is_a_name_or_nothing() {
+    for (param, field) in [
+        ("scopes[0]", Some("scopes[0]")),
+        ("metadata.a-b", Some("metadata.a-b")),
+        ("a\n{\"@level\":5}", None),
+        ("sk-svcacct-0123456789", None),
+        (crate::support::simulator::OPENAI, None),
+        ("", None),
+        (&"a".repeat(65), None),
+    ] {
+        let body = json!({"error": {"message": "no", "type": "x", "param": param, "code": null}});
+        let script = Script::of([(400, body)]).await;
+        let kind = issue(&stage("openai", &script, shared())).await.0;
+        assert_eq!(kind, FaultKind::Invalid { field: field.map(str::to_owned) }, "{param:?}");
+    }
+}
