@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime};
@@ -7,9 +8,15 @@ use super::{Fault, FaultKind};
 use crate::base::{Secret, Time};
 
 /// A vendor's success, parsed.
-#[derive(Debug)]
 pub(super) struct Answer {
     json: Value,
+}
+
+/// Hides all of it: it may hold a key.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer(hidden)")
+    }
 }
 
 impl Answer {
@@ -92,13 +99,19 @@ impl From<Failure> for Fault {
     }
 }
 
-/// A vendor's error, out of the envelopes that vendors use. Raw: to compare with, never to show.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// A vendor's error, out of the envelopes that vendors use. Raw: to compare with, never to show. Vendors echo keys.
+#[derive(Default)]
 pub(super) struct Said {
     pub(super) message: String,
     pub(super) code: String,
     /// The field that the vendor blames.
     pub(super) param: Option<String>,
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Said(hidden)")
+    }
 }
 
 impl Said {
@@ -186,6 +199,15 @@ mod tests {
         for other in [json!({"message": "x"}), json!("x"), json!([]), json!({"error": null}), json!({"error": "x"})] {
             assert!(Said::parse(&other, true).is_none(), "{other}");
         }
+    }
+
+    #[test]
+    fn no_debug_output_shows_what_a_vendor_wrote() {
+        let answer = Answer::new(json!({"key": "sk-1"}));
+        let fault = Fault::unknown("failed");
+        let said = Said::parse(&json!({"error": {"message": "bad sk-1"}}), false).map(Box::new);
+        let failure = Failure { fault, status: Some(500), said, doubtful: false };
+        assert!(!format!("{answer:?} {failure:?}").contains("sk-1"));
     }
 
     #[test]
