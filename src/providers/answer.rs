@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Fault, FaultKind};
 use crate::base::{Secret, Time};
+use crate::schema::Kind;
 
 /// A vendor's success, parsed.
 pub(super) struct Answer {
@@ -39,6 +40,11 @@ impl Answer {
         self.text(pointer).filter(|text| !text.is_empty()).ok_or_else(|| self.lacks(pointer))
     }
 
+    /// An id that must be there and that a URL can hold: the key could not be ended by another.
+    pub(super) fn need_id(&self, pointer: &str) -> Result<&str, Fault> {
+        self.at(pointer).and_then(as_id).ok_or_else(|| self.lacks_id(pointer))
+    }
+
     /// A secret that must be there.
     pub(super) fn need_secret(&self, pointer: &str) -> Result<Secret, Fault> {
         self.need(pointer).map(Secret::from)
@@ -61,6 +67,10 @@ impl Answer {
 
     pub(super) fn lacks(&self, pointer: &str) -> Fault {
         Fault::unknown(format!("sent an answer without {}", pointer.trim_start_matches('/')))
+    }
+
+    pub(super) fn lacks_id(&self, pointer: &str) -> Fault {
+        Fault::unknown(format!("sent an answer without an id that can be used as {}", pointer.trim_start_matches('/')))
     }
 }
 
@@ -147,6 +157,11 @@ impl Said {
     pub(super) fn mentions(&self, text: &str) -> bool {
         self.message.to_lowercase().contains(&text.to_lowercase())
     }
+}
+
+/// An id of a vendor's that can be part of a URL.
+pub(super) fn as_id(value: &Value) -> Option<&str> {
+    value.as_str().filter(|_| Kind::VendorId.parse(value).is_ok())
 }
 
 /// A moment in any form that a vendor writes: seconds since 1970, RFC 3339, or the same without a zone, then UTC.

@@ -5,13 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Failure, parse_time, seconds_until};
+use super::answer::{Answer, Failure, as_id, parse_time, seconds_until};
 use super::call::Call;
 use super::listing::Place;
 use super::talk::Talk;
 use super::{
-    Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, Find, Found, Gone, Issued, Limits, Order, Page, Probe,
-    Purpose, Ref, Scope, Source, Vendor,
+    Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, FaultKind, Find, Found, Gone, Issued, Limits, Order,
+    Page, Probe, Purpose, Ref, Scope, Source, Vendor,
 };
 use crate::base::{Secret, Time, random_base32};
 use crate::schema::{Field, Invalid, Kind, Values};
@@ -166,7 +166,7 @@ impl Vendor for LiteLlm {
         let mut body = body(&talk, order);
         body.insert("key".into(), value.expose().into());
         match talk.send(Call::post(&["key", "generate"], Value::Object(body.clone())).repeatable()).await {
-            Ok(answer) => issued(&answer),
+            Ok(answer) => handed_out(&talk, order, &answer).await,
             // Names are unique at the proxy and this one is random: an earlier try of ours made it, or a gateway that
             // sent the request twice.
             Err(failure) if is_taken(&failure) => made_before(&talk, order, value).await.map_err(|fault| {
@@ -176,7 +176,7 @@ impl Vendor for LiteLlm {
                 // The operator of the proxy wants its own values. Then the call is not repeatable.
                 body.remove("key");
                 match talk.send(Call::post(&["key", "generate"], body.into())).await {
-                    Ok(answer) => issued(&answer),
+                    Ok(answer) => handed_out(&talk, order, &answer).await,
                     Err(failure) if is_taken(&failure) => {
                         Err(Fault::unknown("made the key for a request before this one, and its value is lost"))
                     }
@@ -190,10 +190,7 @@ impl Vendor for LiteLlm {
     async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
         let call = Call::post(&["key", "delete"], json!({"keys": [key.id]})).repeatable();
         match talk(cx)?.send(call).await {
-            Ok(answer) if answer.need_list("/deleted_keys")?.iter().any(|gone| gone == key.id.as_str()) => {
-                Ok(Gone::Now)
-            }
-            Ok(answer) => Err(answer.lacks("/deleted_keys")),
+            Ok(answer) => deleted(&answer, &key.id),
             Err(failure) if failure.vendor_said(404) && failure.mentions("no keys found") => Ok(Gone::Already),
             Err(failure) => Err(failure.into()),
         }
@@ -248,8 +245,26 @@ fn body(talk: &Talk<'_>, order: &Order<'_>) -> Map<String, Value> {
     body
 }
 
+/// The key of an answer; one that cannot be used is deleted by its name.
+async fn handed_out(talk: &Talk<'_>, order: &Order<'_>, answer: &Answer) -> Result<Issued, Fault> {
+    let fault = match issued(answer) {
+        Ok(issued) => return Ok(issued),
+        Err(fault) => fault,
+    };
+    let name = order.name.0.as_str();
+    let undone = talk.undo().send(Call::post(&["key", "delete"], json!({"key_aliases": [name]})).repeatable()).await;
+    let undone = undone.map_err(Fault::from).and_then(|answer| deleted(&answer, name));
+    undone.map_err(|left| Fault::unknown(format!("{fault}; its key could not be deleted: it {left}")))?;
+    Err(Fault::new(FaultKind::Refused, format!("{fault}; its key was deleted again")))
+}
+
+fn deleted(answer: &Answer, name: &str) -> Result<Gone, Fault> {
+    let named = answer.need_list("/deleted_keys")?.iter().any(|gone| gone == name);
+    if named { Ok(Gone::Now) } else { Err(answer.lacks("/deleted_keys")) }
+}
+
 fn issued(answer: &Answer) -> Result<Issued, Fault> {
-    let token = answer.text("/token").or_else(|| answer.text("/token_id")).ok_or_else(|| answer.lacks("/token"))?;
+    let token = answer.need_id("/token").or_else(|_| answer.need_id("/token_id"))?;
     Ok(Issued {
         key: Ref::new(token, &[]),
         secret: answer.need_secret("/key")?,
@@ -265,7 +280,7 @@ async fn made_before(talk: &Talk<'_>, order: &Order<'_>, value: Secret) -> Resul
     let answer = talk.send(keys_page(1, PAGE).query("key_alias", name)).await?;
     let entry = answer.need_list("/keys")?.iter().find(|entry| entry["key_alias"] == name);
     let entry = entry.ok_or_else(|| Fault::unknown("made the key but does not list it"))?;
-    let token = entry["token"].as_str().ok_or_else(|| answer.lacks("/keys/token"))?;
+    let token = as_id(&entry["token"]).ok_or_else(|| answer.lacks_id("/keys/token"))?;
     Ok(Issued {
         key: Ref::new(token, &[]),
         secret: value,
@@ -285,7 +300,7 @@ fn keys_page(page: usize, size: usize) -> Call {
 
 fn found(prefix: &str, entry: &Value) -> Option<Found> {
     let name = entry["key_alias"].as_str().filter(|name| name.starts_with(prefix))?;
-    let key = Ref::new(entry["token"].as_str()?, &[]);
+    let key = Ref::new(as_id(&entry["token"])?, &[]);
     Some(Found { name: name.to_owned(), is_key: true, key, created: parse_time(&entry["created_at"]) })
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{LONGEST, TITLE};
 use crate::base::Time;
-use crate::providers::answer::{Answer, Failure, parse_time, seconds_until};
+use crate::providers::answer::{Answer, Failure, as_id, parse_time, seconds_until};
 use crate::providers::call::Call;
 use crate::providers::listing::Place;
 use crate::providers::talk::Talk;
@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
                 }
             }
         };
-        let account = answer.need("/id")?;
+        let account = answer.need_id("/id")?;
         match issued(&answer, "/api_key", |id| Ref::new(id, &[(OWN_ACCOUNT, account)])) {
             Ok(issued) => Ok(Issued { warnings, ..issued }),
             Err(fault) => {
@@ -148,9 +148,7 @@ impl<'a> Session<'a> {
             Ok(answer) => deleted(&answer),
             // Only this status is the old API's (specification of August): with another, the text may name a lost owner.
             Err(failure)
-                if failure.vendor_said(400)
-                    && failure.mentions("service account")
-                    && !failure.mentions("archived") =>
+                if failure.vendor_said(400) && failure.mentions("service account") && !failure.mentions("archived") =>
             {
                 let text = "has an API from before November 2026, which deletes no single key of a service \
                             account: delete the key or its service account in the dashboard, or use mode=service_account";
@@ -260,14 +258,14 @@ impl<'a> Session<'a> {
         let mut fitting =
             answer.need_list("/data")?.iter().filter(|entry| fits(credential, entry["redacted_value"].as_str()));
         let only = fitting.next().filter(|_| fitting.next().is_none());
-        Ok(only.and_then(|entry| entry["id"].as_str()).map(|id| Ref::new(id, &[(ADMIN, "true")])))
+        Ok(only.and_then(|entry| as_id(&entry["id"])).map(|id| Ref::new(id, &[(ADMIN, "true")])))
     }
 }
 
 /// A key out of the answer that made it, at the pointer `at`.
 fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Issued, Fault> {
     Ok(Issued {
-        key: key(answer.need(&format!("{at}/id"))?),
+        key: key(answer.need_id(&format!("{at}/id"))?),
         secret: answer.need_secret(&format!("{at}/value"))?,
         expires: answer.time(&format!("{at}/expires_at")),
         headers: BTreeMap::new(),
@@ -277,14 +275,14 @@ fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Is
 
 fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
     let name = entry["name"].as_str().filter(|name| name.starts_with(prefix))?;
-    let id = entry["id"].as_str()?;
+    let id = as_id(&entry["id"])?;
     let key = match collection {
         "accounts" => Ref::new(id, &[(OWN_ACCOUNT, id)]),
         "admin" => Ref::new(id, &[(ADMIN, "true")]),
         // The key of a service account that is ours alone goes with the account.
         _ => match &entry["owner"]["service_account"] {
             account if account["name"].as_str().is_some_and(|name| name.starts_with(prefix)) => {
-                Ref::new(id, &[(OWN_ACCOUNT, account["id"].as_str()?)])
+                Ref::new(id, &[(OWN_ACCOUNT, as_id(&account["id"])?)])
             }
             _ => Ref::new(id, &[]),
         },

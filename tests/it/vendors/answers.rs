@@ -117,3 +117,38 @@ async fn the_field_that_a_vendor_blames_is_a_name_or_nothing() {
         assert_eq!(kind, FaultKind::Invalid { field: field.map(str::to_owned) }, "{param:?}");
     }
 }
+
+#[tokio::test]
+async fn an_id_that_no_url_can_hold_is_refused_when_the_key_is_made() {
+    let gone = || (200, json!({"deleted": true}));
+    let key = |id: &str| json!({"id": id, "value": "sk-svcacct-0123456789"});
+    for bad in ["a/b", "..", "a%2fb", "", &"a".repeat(129)] {
+        let script = Script::of([(200, key(bad))]).await;
+        assert_eq!(issue(&stage("openai", &script, shared())).await.0, FaultKind::Unknown, "{bad}");
+
+        let script = Script::of([(200, json!({"id": bad, "api_key": key("key_1")}))]).await;
+        assert_eq!(issue(&stage("openai", &script, own())).await.0, FaultKind::Unknown, "{bad}");
+        let script = Script::of([(200, json!({"id": "svc_1", "api_key": key(bad)})), gone()]).await;
+        assert_eq!(issue(&stage("openai", &script, own())).await.0, FaultKind::Refused, "{bad}: it was undone");
+
+        let script = Script::of([(201, json!({"key": "sk-or-v1-1", "data": {"hash": bad}}))]).await;
+        assert_eq!(issue(&stage("openrouter", &script, json!({}))).await.0, FaultKind::Unknown, "{bad}");
+        let script = Script::of([(201, json!({"data": {"id": bad}}))]).await;
+        let scope = json!({"allowed_models": ["a/b"]});
+        assert_eq!(issue(&stage("openrouter", &script, scope)).await.0, FaultKind::Unknown, "{bad}");
+
+        let made = (200, json!({"key": "sk-0123456789abcdef", "token": bad}));
+        let script = Script::of([made.clone(), (200, json!({"deleted_keys": ["x"]}))]).await;
+        let stage = stage("litellm", &script, json!({}));
+        assert_eq!(issue(&stage).await.0, FaultKind::Unknown, "{bad}: something else was deleted");
+    }
+}
+
+#[tokio::test]
+async fn a_proxys_key_without_an_id_is_deleted_by_its_name() {
+    let script = Script::of([(200, json!({"key": "sk-0123456789abcdef"})), (404, refusal("No keys found"))]).await;
+    let stage = stage("litellm", &script, json!({}));
+    assert_eq!(issue(&stage).await.0, FaultKind::Unknown, "not gone now");
+    assert_eq!(script.seen()[1], "POST /litellm/key/delete");
+    assert_eq!(script.body(1)["key_aliases"][0], script.body(0)["key_alias"]);
+}
