@@ -164,6 +164,13 @@ pub(super) fn as_id(value: &Value) -> Option<&str> {
     value.as_str().filter(|_| Kind::VendorId.parse(value).is_ok())
 }
 
+/// The name of a listed entry, where it may be ours.
+pub(super) fn as_name<'a>(value: &'a Value, prefix: &str) -> Option<&'a str> {
+    /// Ours have 200 characters at the most: `About::name_limit`.
+    const LONGEST: usize = 256;
+    value.as_str().filter(|name| name.len() <= LONGEST && name.starts_with(prefix))
+}
+
 /// A moment in any form that a vendor writes: seconds since 1970, RFC 3339, or the same without a zone, then UTC.
 pub(super) fn parse_time(value: &Value) -> Option<Time> {
     match value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Failure, as_id, parse_time, seconds_until};
+use super::answer::{Answer, Failure, as_id, as_name, parse_time, seconds_until};
 use super::call::Call;
 use super::listing::Place;
 use super::talk::Talk;
@@ -299,7 +299,7 @@ fn keys_page(page: usize, size: usize) -> Call {
 }
 
 fn found(prefix: &str, entry: &Value) -> Option<Found> {
-    let name = entry["key_alias"].as_str().filter(|name| name.starts_with(prefix))?;
+    let name = as_name(&entry["key_alias"], prefix)?;
     let key = Ref::new(as_id(&entry["token"])?, &[]);
     Some(Found { name: name.to_owned(), is_key: true, key, created: parse_time(&entry["created_at"]) })
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DurationRound, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Failure, as_id, parse_time};
+use super::answer::{Failure, as_id, as_name, parse_time};
 use super::call::Call;
 use super::listing::Place;
 use super::talk::Talk;
@@ -304,7 +304,7 @@ impl<'a> Session<'a> {
 }
 
 fn found(keys: bool, prefix: &str, entry: &Value) -> Option<Found> {
-    let name = entry["name"].as_str().filter(|name| name.starts_with(prefix))?;
+    let name = as_name(&entry["name"], prefix)?;
     let key =
         if keys { Ref::new(as_id(&entry["hash"])?, &[]) } else { Ref::new(as_id(&entry["id"])?, &[(ALONE, "true")]) };
     Some(Found { name: name.to_owned(), is_key: keys, key, created: parse_time(&entry["created_at"]) })

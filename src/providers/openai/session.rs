@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{LONGEST, TITLE};
 use crate::base::Time;
-use crate::providers::answer::{Answer, Failure, as_id, parse_time, seconds_until};
+use crate::providers::answer::{Answer, Failure, as_id, as_name, parse_time, seconds_until};
 use crate::providers::call::Call;
 use crate::providers::listing::Place;
 use crate::providers::talk::Talk;
@@ -208,8 +208,8 @@ impl<'a> Session<'a> {
         let entries = answer.need_list("/data")?;
         let found = entries.iter().filter_map(|entry| found(collection, prefix, entry)).collect();
         let more = answer.at("/has_more").and_then(Value::as_bool).unwrap_or(false);
-        let last = entries.last().and_then(|entry| entry["id"].as_str()).filter(|last| more && *last != place.at);
-        Ok(place.page(found, last.map(str::to_owned), COLLECTIONS))
+        let next = if more { Some(next(&answer, entries, place.at)?) } else { None };
+        Ok(place.page(found, next, COLLECTIONS))
     }
 
     pub(super) async fn probe(&self) -> Result<Probe, Fault> {
@@ -262,6 +262,15 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Where a listing goes on that has more: behind its last entry.
+fn next(answer: &Answer, entries: &[Value], at: &str) -> Result<String, Fault> {
+    /// A vendor's ids have some forty bytes; a cursor is sent again and kept between two pages.
+    const LONGEST: usize = 256;
+    let last = entries.last().and_then(|entry| entry["id"].as_str());
+    let last = last.filter(|last| !last.is_empty() && last.len() <= LONGEST && *last != at);
+    last.map(str::to_owned).ok_or_else(|| answer.lacks("/data/id of a last entry, though there is more"))
+}
+
 /// A key out of the answer that made it, at the pointer `at`.
 fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Issued, Fault> {
     Ok(Issued {
@@ -274,14 +283,14 @@ fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Is
 }
 
 fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
-    let name = entry["name"].as_str().filter(|name| name.starts_with(prefix))?;
+    let name = as_name(&entry["name"], prefix)?;
     let id = as_id(&entry["id"])?;
     let key = match collection {
         "accounts" => Ref::new(id, &[(OWN_ACCOUNT, id)]),
         "admin" => Ref::new(id, &[(ADMIN, "true")]),
         // The key of a service account that is ours alone goes with the account.
         _ => match &entry["owner"]["service_account"] {
-            account if account["name"].as_str().is_some_and(|name| name.starts_with(prefix)) => {
+            account if as_name(&account["name"], prefix).is_some() => {
                 Ref::new(id, &[(OWN_ACCOUNT, as_id(&account["id"])?)])
             }
             _ => Ref::new(id, &[]),

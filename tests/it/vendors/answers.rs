@@ -152,3 +152,40 @@ async fn a_proxys_key_without_an_id_is_deleted_by_its_name() {
     assert_eq!(script.seen()[1], "POST /litellm/key/delete");
     assert_eq!(script.body(1)["key_aliases"][0], script.body(0)["key_alias"]);
 }
+
+#[tokio::test]
+async fn a_vendors_page_without_an_end_is_no_listing() {
+    let long = "k".repeat(2000);
+    for last in [json!(null), json!(long)] {
+        let script = Script::of([(200, json!({"data": [{"id": last, "name": "x"}], "has_more": true}))]).await;
+        let fault = stage("openai", &script, shared()).list("vault-").await.map(drop).expect_err("no way to go on");
+        assert_eq!(fault.kind, FaultKind::Unknown, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_skips_what_cannot_be_ours() {
+    let bad = ["a/b".to_owned(), "..".to_owned(), "k".repeat(200)];
+    let names = |id: &str| if id.len() > 100 { format!("vault-{id}{id}") } else { "vault-x".to_owned() };
+    let entries = |id: &str| bad.iter().map(|bad| json!({id: bad, "name": names(bad)})).collect::<Vec<_>>();
+    let long = json!({"id": "key_1", "hash": "key_1", "token": "ab", "name": "vault-x".repeat(100), "key_alias": "vault-x".repeat(100)});
+    let page = |id: &str| {
+        let mut all = entries(id);
+        all.push(long.clone());
+        all
+    };
+    let script = Script::of([
+        (200, json!({"data": page("id"), "has_more": false})),
+        (200, json!({"data": page("id"), "has_more": false})),
+        (200, json!({"data": page("id"), "has_more": false})),
+    ])
+    .await;
+    assert!(stage("openai", &script, shared()).list("vault-").await.expect("listed").0.is_empty());
+    let empty = || (200, json!({"data": []}));
+    let guardrails = (200, json!({"data": page("id"), "total_count": 4}));
+    let script = Script::of([(200, json!({"data": page("hash")})), empty(), guardrails]).await;
+    assert!(stage("openrouter", &script, json!({})).list("vault-").await.expect("listed").0.is_empty());
+    let keys: Vec<Value> = bad.iter().map(|bad| json!({"token": bad, "key_alias": names(bad)})).chain([long]).collect();
+    let script = Script::of([(200, json!({"keys": keys, "total_pages": 1}))]).await;
+    assert!(stage("litellm", &script, json!({})).list("vault-").await.expect("listed").0.is_empty());
+}
