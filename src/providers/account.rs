@@ -82,17 +82,17 @@ pub fn reachable(address: IpAddr) -> bool {
             let aws = segments[..2] == [0xfd00, 0x0ec2];
             let google = segments == [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254];
             let oracle = segments == [0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe];
-            !(link_local || aws || google || oracle || v6.is_multicast() || v6.is_unspecified())
-                && embedded(segments).into_iter().flatten().all(reachable_v4)
+            let forbidden = link_local || aws || google || oracle || v6.is_multicast() || v6.is_unspecified();
+            !forbidden && embedded(segments).into_iter().flatten().all(reachable_v4)
         }
     }
 }
 
 fn reachable_v4(v4: Ipv4Addr) -> bool {
     // Alibaba, Oracle, Azure.
-    let metadata = [[100, 100, 100, 200], [192, 0, 0, 192], [168, 63, 129, 16]];
-    !(v4.is_link_local() || v4.is_broadcast() || v4.is_multicast() || v4.is_unspecified())
-        && !metadata.contains(&v4.octets())
+    let metadata = [[100, 100, 100, 200], [192, 0, 0, 192], [168, 63, 129, 16]].contains(&v4.octets());
+    let forbidden = metadata || v4.is_link_local() || v4.is_broadcast() || v4.is_multicast() || v4.is_unspecified();
+    !forbidden
 }
 
 /// The IPv4 addresses that a gateway may take an IPv6 address for: IPv4-compatible, NAT64 (RFC 6052, RFC 8215), 6to4.
