@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
 
@@ -69,23 +69,45 @@ pub struct Network {
     pub ca_cert: Option<String>,
 }
 
-/// Whether an address may be connected to. Link-local addresses carry cloud metadata (169.254.169.254,
-/// fd00:ec2::254, 100.100.100.200): credentials of the machine that a config writer must not reach.
+/// Whether an address may be connected to. Link-local addresses and a few others carry the metadata of clouds:
+/// credentials of the machine that a config writer must not reach.
 pub fn reachable(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            !(v4.is_link_local()
-                || v4.is_broadcast()
-                || v4.is_multicast()
-                || v4.is_unspecified()
-                || v4 == Ipv4Addr::new(100, 100, 100, 200)
-                || v4 == Ipv4Addr::new(192, 0, 0, 192))
-        }
+        IpAddr::V4(v4) => reachable_v4(v4),
+        // Not embedded, but this machine.
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => true,
         IpAddr::V6(v6) => {
-            let link_local = v6.segments()[0] & 0xffc0 == 0xfe80;
-            let aws_metadata = v6.segments() == [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254];
-            !(link_local || aws_metadata || v6.is_multicast() || v6.is_unspecified())
+            let segments = v6.segments();
+            let link_local = segments[0] & 0xffc0 == 0xfe80;
+            let aws = segments[..2] == [0xfd00, 0x0ec2];
+            let google = segments == [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254];
+            let oracle = segments == [0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe];
+            let forbidden = link_local || aws || google || oracle || v6.is_multicast() || v6.is_unspecified();
+            !forbidden && embedded(segments).into_iter().flatten().all(reachable_v4)
         }
+    }
+}
+
+fn reachable_v4(v4: Ipv4Addr) -> bool {
+    // Alibaba, Oracle, Azure.
+    let metadata = [[100, 100, 100, 200], [192, 0, 0, 192], [168, 63, 129, 16]].contains(&v4.octets());
+    let forbidden = metadata || v4.is_link_local() || v4.is_broadcast() || v4.is_multicast() || v4.is_unspecified();
+    !forbidden
+}
+
+/// The IPv4 addresses that a gateway may take an IPv6 address for: IPv4-compatible, NAT64 (RFC 6052, RFC 8215), 6to4.
+fn embedded(segments: [u16; 8]) -> [Option<Ipv4Addr>; 2] {
+    let joined = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    let last = joined(segments[6], segments[7]);
+    match segments {
+        [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => [Some(last), None],
+        // Behind a prefix of 48 bits the address goes around bits 64 to 71; behind one of 96 bits it comes last.
+        [0x64, 0xff9b, 1, high, around, low, ..] => {
+            let middle = joined(high, around << 8 | low >> 8);
+            [last, middle].map(|v4| Some(v4).filter(|v4| !v4.is_unspecified()))
+        }
+        [0x2002, high, low, ..] => [Some(joined(high, low)), None],
+        _ => [None, None],
     }
 }
 
@@ -105,10 +127,37 @@ mod tests {
 
     #[test]
     fn metadata_addresses_are_out_of_reach_in_every_spelling() {
-        for address in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "fe80::1", "0.0.0.0", "::"] {
+        for address in [
+            "169.254.169.254",
+            "168.63.129.16",
+            "100.100.100.200",
+            "0.0.0.0",
+            "::",
+            "fe80::1",
+            "fd00:ec2::254",
+            "fd00:ec2:0:1::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b:1::169.254.169.254",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "2002:a9fe:a9fe::1",
+        ] {
             assert!(!reachable(address.parse().expect("an address")), "{address}");
         }
-        for address in ["127.0.0.1", "10.0.0.1", "::1", "1.1.1.1"] {
+        for address in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "::1",
+            "1.1.1.1",
+            "64:ff9b::1.1.1.1",
+            "64:ff9b:1::10.0.0.1",
+            "2002:101:101::1",
+            "2606:4700::1111",
+            "fd00:ec3::1",
+        ] {
             assert!(reachable(address.parse().expect("an address")), "{address}");
         }
     }

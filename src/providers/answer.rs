@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime};
@@ -5,11 +6,18 @@ use serde_json::{Map, Value};
 
 use super::{Fault, FaultKind};
 use crate::base::{Secret, Time};
+use crate::schema::Kind;
 
 /// A vendor's success, parsed.
-#[derive(Debug)]
 pub(super) struct Answer {
     json: Value,
+}
+
+/// Hides all of it: it may hold a key.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer(hidden)")
+    }
 }
 
 impl Answer {
@@ -30,6 +38,11 @@ impl Answer {
     /// Text that must be there. Without it nobody knows what the call made, so the outcome is unknown.
     pub(super) fn need(&self, pointer: &str) -> Result<&str, Fault> {
         self.text(pointer).filter(|text| !text.is_empty()).ok_or_else(|| self.lacks(pointer))
+    }
+
+    /// An id that must be there and that a URL can hold: the key could not be ended by another.
+    pub(super) fn need_id(&self, pointer: &str) -> Result<&str, Fault> {
+        self.at(pointer).and_then(as_id).ok_or_else(|| self.lacks_id(pointer))
     }
 
     /// A secret that must be there.
@@ -54,6 +67,10 @@ impl Answer {
 
     pub(super) fn lacks(&self, pointer: &str) -> Fault {
         Fault::unknown(format!("sent an answer without {}", pointer.trim_start_matches('/')))
+    }
+
+    pub(super) fn lacks_id(&self, pointer: &str) -> Fault {
+        Fault::unknown(format!("sent an answer without an id that can be used as {}", pointer.trim_start_matches('/')))
     }
 }
 
@@ -80,8 +97,9 @@ impl Failure {
         self.said.as_ref().is_some_and(|said| said.mentions(text))
     }
 
+    /// The vendor itself refuses the credential.
     pub(super) const fn is_refusal(&self) -> bool {
-        matches!(self.fault.kind, FaultKind::Refused)
+        matches!(self.fault.kind, FaultKind::Refused) && self.said.is_some()
     }
 }
 
@@ -91,8 +109,8 @@ impl From<Failure> for Fault {
     }
 }
 
-/// A vendor's error, out of the envelopes that vendors use. Raw: to compare with, never to show.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// A vendor's error, out of the envelopes that vendors use. Raw: to compare with, never to show. Vendors echo keys.
+#[derive(Default)]
 pub(super) struct Said {
     pub(super) message: String,
     pub(super) code: String,
@@ -100,12 +118,18 @@ pub(super) struct Said {
     pub(super) param: Option<String>,
 }
 
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Said(hidden)")
+    }
+}
+
 impl Said {
-    /// Reads `{"error": {message, type, code, param}}` (OpenAI, OpenRouter, LiteLLM), `{"error": "…"}`, and
-    /// `{"detail": …}` (FastAPI, so LiteLLM's validation).
-    pub(super) fn parse(body: &Value) -> Option<Self> {
+    /// Reads `{"error": {message, type, code, param}}` and, where the vendor has `details`, `{"detail": …}` (FastAPI, so
+    /// LiteLLM's validation). What else a body says may be a proxy's, `{"error": "…"}` too: no vendor writes that.
+    pub(super) fn parse(body: &Value, details: bool) -> Option<Self> {
         let body = body.as_object()?;
-        match (body.get("error"), body.get("detail")) {
+        match (body.get("error"), body.get("detail").filter(|_| details)) {
             (Some(Value::Object(error)), _) => Some(Self {
                 message: plain(error.get("message")),
                 code: Some(plain(error.get("code")))
@@ -113,7 +137,6 @@ impl Said {
                     .unwrap_or_else(|| plain(error.get("type"))),
                 param: error.get("param").and_then(Value::as_str).filter(|param| *param != "None").map(str::to_owned),
             }),
-            (Some(error @ Value::String(_)), _) => Some(Self { message: plain(Some(error)), ..Self::default() }),
             (_, Some(Value::Array(problems))) => Some(Self::of_validation(problems)),
             (_, Some(Value::Object(detail))) => {
                 Some(Self { message: plain(detail.get("error").or_else(|| detail.get("message"))), ..Self::default() })
@@ -134,6 +157,18 @@ impl Said {
     pub(super) fn mentions(&self, text: &str) -> bool {
         self.message.to_lowercase().contains(&text.to_lowercase())
     }
+}
+
+/// An id of a vendor's that can be part of a URL.
+pub(super) fn as_id(value: &Value) -> Option<&str> {
+    value.as_str().filter(|_| Kind::VendorId.parse(value).is_ok())
+}
+
+/// The name of a listed entry, where it may be ours.
+pub(super) fn as_name<'a>(value: &'a Value, prefix: &str) -> Option<&'a str> {
+    /// Ours have 200 characters at the most: `About::name_limit`.
+    const LONGEST: usize = 256;
+    value.as_str().filter(|name| name.len() <= LONGEST && name.starts_with(prefix))
 }
 
 /// A moment in any form that a vendor writes: seconds since 1970, RFC 3339, or the same without a zone, then UTC.
@@ -174,17 +209,27 @@ mod tests {
     fn every_envelope_gives_its_words() {
         let openai =
             json!({"error": {"message": "no", "type": "invalid_request_error", "param": "scopes", "code": null}});
-        let said = Said::parse(&openai).expect("an error");
+        let said = Said::parse(&openai, false).expect("an error");
         assert_eq!((said.code.as_str(), said.param.as_deref()), ("invalid_request_error", Some("scopes")));
-        let openrouter = Said::parse(&json!({"error": {"code": 404, "message": "gone"}})).expect("an error");
+        let openrouter = Said::parse(&json!({"error": {"code": 404, "message": "gone"}}), false).expect("an error");
         assert_eq!((openrouter.code.as_str(), openrouter.message.as_str()), ("404", "gone"));
         let fastapi =
             json!({"detail": [{"type": "float_parsing", "loc": ["body", "max_budget"], "msg": "not a number"}]});
-        assert_eq!(Said::parse(&fastapi).expect("an error").param.as_deref(), Some("max_budget"));
-        assert!(Said::parse(&json!({"detail": "Not Found"})).expect("an error").mentions("not found"));
-        for other in [json!({"message": "x"}), json!("x"), json!([]), json!({"error": null})] {
-            assert_eq!(Said::parse(&other), None, "{other}");
+        assert_eq!(Said::parse(&fastapi, true).expect("an error").param.as_deref(), Some("max_budget"));
+        assert!(Said::parse(&json!({"detail": "Not Found"}), true).expect("an error").mentions("not found"));
+        assert!(Said::parse(&json!({"detail": "Not Found"}), false).is_none(), "another vendor's");
+        for other in [json!({"message": "x"}), json!("x"), json!([]), json!({"error": null}), json!({"error": "x"})] {
+            assert!(Said::parse(&other, true).is_none(), "{other}");
         }
+    }
+
+    #[test]
+    fn no_debug_output_shows_what_a_vendor_wrote() {
+        let answer = Answer::new(json!({"key": "sk-1"}));
+        let fault = Fault::unknown("failed");
+        let said = Said::parse(&json!({"error": {"message": "bad sk-1"}}), false).map(Box::new);
+        let failure = Failure { fault, status: Some(500), said, doubtful: false };
+        assert!(!format!("{answer:?} {failure:?}").contains("sk-1"));
     }
 
     #[test]

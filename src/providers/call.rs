@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::Fault;
 use crate::schema::Kind;
 
-/// One request to a vendor, as its admin API knows it: no host, no credential.
-#[derive(Debug)]
+/// One request to a vendor, as its admin API knows it: no host, no credential. No `Debug`: a body may hold a key.
 pub(super) struct Call {
     pub(super) method: Method,
     path: Vec<String>,

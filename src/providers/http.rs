@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Network;
 use super::call::Call;
-use super::resolver::{OutOfReach, Resolver, check_literal, is_loopback};
+use super::resolver::{OutOfReach, Resolver, check_host, check_resolved, is_literal, is_loopback};
 use crate::schema::Invalid;
 
 /// Longest wait for a TCP and TLS connection. A vendor that needs longer is down.
@@ -68,15 +68,22 @@ impl Http {
     /// # Errors
     /// Names the field `api_url`.
     pub fn check(&self, url: &Url) -> Result<(), Invalid> {
-        // A proxy would see what goes to "this machine".
-        let plain_allowed = self.allow_http || (is_loopback(url) && !self.proxied);
+        let bad = |problem: &str| Err(Invalid::new("api_url", problem));
+        // A proxy reads what is plain, and an address says nothing about which machine it is for the proxy. "This
+        // machine" behind one is somebody trying things out, who says so.
+        let local = is_loopback(url);
+        let tried_out = local && self.allow_http;
+        let plain_allowed = if self.proxied { tried_out } else { local || self.allow_http };
         if url.scheme() != "https" && !(url.scheme() == "http" && plain_allowed) {
-            return Err(Invalid::new(
-                "api_url",
-                "must be https: plain http goes to this machine only, or needs allow_http=true",
-            ));
+            return match self.proxied {
+                true => bad("must be https: nothing goes through a proxy in clear"),
+                false => bad("must be https: plain http goes to this machine only, or needs allow_http=true"),
+            };
         }
-        check_literal(url).map_err(|error| Invalid::new("api_url", error.to_string()))
+        if self.proxied && (local || is_literal(url)) && !tried_out {
+            return bad("must name its host where proxy_url is set: an address is judged by this machine's network");
+        }
+        check_host(url).or_else(|error| bad(&error.to_string()))
     }
 
     /// Waits for a turn. None where there was none before the deadline.
@@ -92,12 +99,19 @@ impl Http {
         headers: HeaderMap,
         deadline: Instant,
     ) -> Result<Raw, Broken> {
-        let mut request = self.client.request(call.method.clone(), url).headers(headers);
+        let mut request = self.client.request(call.method.clone(), url.clone()).headers(headers);
         if let Some(body) = &call.body {
             request = request.json(body);
         }
         let limit = if call.method == Method::GET { LISTING_LIMIT } else { ANSWER_LIMIT };
-        timeout_at(deadline, exchange(request, limit)).await.unwrap_or(Err(Broken::Late))
+        let exchanged = async {
+            // Without a proxy the client's own resolver does this.
+            if self.proxied {
+                check_resolved(&url).await.map_err(|_| Broken::OutOfReach)?;
+            }
+            exchange(request, limit).await
+        };
+        timeout_at(deadline, exchanged).await.unwrap_or(Err(Broken::Late))
     }
 }
 
@@ -210,7 +224,7 @@ fn proxy(url: &str) -> Result<Proxy, Invalid> {
     if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
         return Err(bad("must be a scheme, a host and a port only"));
     }
-    check_literal(&parsed).map_err(|error| bad(&error.to_string()))?;
+    check_host(&parsed).map_err(|error| bad(&error.to_string()))?;
     Proxy::all(parsed).map_err(|_| bad("cannot be used"))
 }
 
@@ -241,6 +255,25 @@ mod tests {
         assert_eq!(allowed.check(&url("http://10.0.0.1")), Ok(()));
         let proxied = with(|network| network.proxy_url = Some("http://10.0.0.9:3128".into())).expect("client");
         assert!(proxied.check(&url("http://127.0.0.1:1")).is_err(), "the proxy would read it");
+    }
+
+    #[test]
+    fn a_proxy_connects_to_names_over_tls() {
+        let proxied = |allow_http| {
+            with(|network| {
+                network.proxy_url = Some("http://10.0.0.9:3128".into());
+                network.allow_http = allow_http;
+            })
+            .expect("client")
+        };
+        for bad in ["http://api.example", "https://10.0.0.1", "https://[2606:4700::1111]", "https://metadata.goog/v1"] {
+            assert!(proxied(true).check(&url(bad)).is_err(), "{bad}");
+        }
+        for bad in ["https://127.0.0.1:1", "https://localhost"] {
+            assert!(proxied(false).check(&url(bad)).is_err(), "{bad}: the proxy's own");
+        }
+        assert_eq!(proxied(false).check(&url("https://api.example")), Ok(()));
+        assert_eq!(proxied(true).check(&url("http://127.0.0.1:1")), Ok(()));
     }
 
     #[test]

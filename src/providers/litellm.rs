@@ -5,13 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Failure, parse_time, seconds_until};
+use super::answer::{Answer, Failure, as_id, as_name, parse_time, seconds_until};
 use super::call::Call;
 use super::listing::Place;
 use super::talk::Talk;
 use super::{
-    Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, Find, Found, Gone, Issued, Limits, Order, Page, Probe,
-    Purpose, Ref, Scope, Source, Vendor,
+    Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, FaultKind, Find, Found, Gone, Issued, Limits, Order,
+    Page, Probe, Purpose, Ref, Scope, Source, Vendor,
 };
 use crate::base::{Secret, Time, random_base32};
 use crate::schema::{Field, Invalid, Kind, Values};
@@ -31,17 +31,17 @@ const COLLECTIONS: &[&str] = &["keys"];
 /// Characters of five random bits each after `sk-`: 240 bits.
 const KEY_LENGTH: usize = 48;
 /// Fields of the scope that go into the request as they are.
-const COPIED: [&str; 9] = [
-    "models",
-    "max_budget",
-    "budget_duration",
-    "rpm_limit",
-    "tpm_limit",
-    "max_parallel_requests",
-    "team_id",
-    "user_id",
-    "metadata",
-];
+const COPIED: [&str; 6] =
+    ["models", "max_budget", "budget_duration", "rpm_limit", "tpm_limit", "max_parallel_requests"];
+/// Fields of the account that go into the request as they are. A key takes its power from its user's row, so that a
+/// role must not name the user: whoever writes the config does.
+const OWNERS: [&str; 2] = ["user_id", "team_id"];
+/// Inference, models and their information; measured with 1.106.2. The proxy's own default lets the key of an admin's
+/// make keys, and `read_only` reads other keys and, for an admin's, all of them.
+const KEY_TYPE: &str = "llm_api";
+/// Where the role's metadata goes: at the top, the proxy reads policy out of names such as `tags`, `guardrails` and
+/// `disable_global_guardrails`.
+const METADATA: &str = "vault";
 
 static ABOUT: LazyLock<About> = LazyLock::new(|| {
     let count = Kind::Integer { min: 1, max: i64::from(i32::MAX) };
@@ -52,6 +52,8 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             Field::new("master_key", Kind::Secret, "Master key of the proxy, or the virtual key of a proxy admin.")
                 .required(),
             Field::new("api_url", Kind::Text, "Root URL of the proxy, without /v1.").required(),
+            Field::new("user_id", Kind::Text, "User whom the use of every key is counted for."),
+            Field::new("team_id", Kind::VendorId, "Team whose limits hold for every key too."),
         ],
         scope: vec![
             Field::new("models", Kind::TextList, "Models that a key may call.").default("all"),
@@ -65,15 +67,11 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             Field::new("rpm_limit", count.clone(), "Requests a minute.").default("no limit"),
             Field::new("tpm_limit", count.clone(), "Tokens a minute.").default("no limit"),
             Field::new("max_parallel_requests", count, "Requests at a time.").default("no limit"),
-            Field::new("team_id", Kind::VendorId, "Team whose limits hold too."),
-            Field::new("user_id", Kind::Text, "User whom the use is counted for."),
-            Field::new("metadata", Kind::TextMap, "Texts that the proxy keeps with the key."),
             Field::new(
-                "key_type",
-                Kind::Choice(&["llm_api", "default", "read_only"]),
-                "Routes that a key may call: inference only, the proxy's default, or information only.",
-            )
-            .default("llm_api"),
+                "metadata",
+                Kind::TextMap,
+                "Texts that the proxy keeps with the key, below metadata.vault: it makes no policy of them.",
+            ),
         ],
         can: Abilities {
             source: Source::Create,
@@ -87,7 +85,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
         revocation: "At once on a proxy of one process; other replicas may answer from their cache for a while.",
         unproven: &[
             "How long another replica honours a deleted key is not documented.",
-            "Proxies before 1.100 have not been tried; key_type is unknown to old ones, and ignored.",
+            "Proxies before 1.100 have not been tried; key_type, which keeps keys from managing the proxy, is unknown to old ones, and ignored.",
             "A team or a user that does not exist is taken by the proxy without a word.",
         ],
     }
@@ -110,7 +108,7 @@ impl Vendor for LiteLlm {
     }
 
     fn scope(&self, _: &Account, values: &Values) -> Result<Scope, Invalid> {
-        let mut scope = values.only(&ABOUT.scope);
+        let scope = values.only(&ABOUT.scope);
         if scope.list("models").is_some_and(|list| list.is_empty() || list.iter().any(|text| text.trim().is_empty())) {
             return Err(Invalid::new("models", "is empty or holds an empty name: leave it out to allow all"));
         }
@@ -122,18 +120,15 @@ impl Vendor for LiteLlm {
                 return Err(Invalid::new("budget_duration", "needs a max_budget"));
             }
         }
-        if scope.text("key_type").is_none() {
-            scope.insert("key_type", "llm_api".into());
-        }
         Ok(Scope(scope))
     }
 
     async fn probe(&self, cx: &Cx<'_>) -> Result<Probe, Fault> {
-        let talk = Talk::new(cx, TITLE)?;
+        let talk = talk(cx)?;
         let mut probe = Probe::default();
         match talk.send(keys_page(1, 1)).await {
             Ok(answer) => drop(answer.need_list("/keys")?),
-            Err(failure) if failure.status == Some(403) => {
+            Err(failure) if failure.vendor_said(403) => {
                 probe.missing.push(format!(
                     "the credential cannot list keys: use the master key, or a key of a proxy admin ({})",
                     failure.fault
@@ -164,20 +159,29 @@ impl Vendor for LiteLlm {
         if order.purpose == Purpose::Admin {
             return Err(Fault::invalid("has no API to change its master key"));
         }
-        let mut talk = Talk::new(cx, TITLE)?;
+        let mut talk = talk(cx)?;
         // In memory for the tries of this one call only.
         let value = Secret::from(format!("sk-{}", random_base32(cx.rng, KEY_LENGTH)));
         talk.hide(&value);
         let mut body = body(&talk, order);
         body.insert("key".into(), value.expose().into());
         match talk.send(Call::post(&["key", "generate"], Value::Object(body.clone())).repeatable()).await {
-            Ok(answer) => issued(&answer),
-            // A try before this one made it: names are unique at the proxy, and only we use this one.
-            Err(failure) if failure.doubtful && is_taken(&failure) => made_before(&talk, order, value).await,
+            Ok(answer) => handed_out(&talk, order, &answer).await,
+            // Names are unique at the proxy and this one is random: an earlier try of ours made it, or a gateway that
+            // sent the request twice.
+            Err(failure) if is_taken(&failure) => made_before(&talk, order, value).await.map_err(|fault| {
+                Fault::unknown(format!("made the key for a request before this one; asked for it, it {fault}"))
+            }),
             Err(failure) if failure.mentions("custom api key") && failure.status == Some(403) => {
                 // The operator of the proxy wants its own values. Then the call is not repeatable.
                 body.remove("key");
-                issued(&talk.send(Call::post(&["key", "generate"], body.into())).await?)
+                match talk.send(Call::post(&["key", "generate"], body.into())).await {
+                    Ok(answer) => handed_out(&talk, order, &answer).await,
+                    Err(failure) if is_taken(&failure) => {
+                        Err(Fault::unknown("made the key for a request before this one, and its value is lost"))
+                    }
+                    Err(failure) => Err(failure.into()),
+                }
             }
             Err(failure) => Err(failure.into()),
         }
@@ -185,11 +189,8 @@ impl Vendor for LiteLlm {
 
     async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
         let call = Call::post(&["key", "delete"], json!({"keys": [key.id]})).repeatable();
-        match Talk::new(cx, TITLE)?.send(call).await {
-            Ok(answer) if answer.need_list("/deleted_keys")?.iter().any(|gone| gone == key.id.as_str()) => {
-                Ok(Gone::Now)
-            }
-            Ok(answer) => Err(answer.lacks("/deleted_keys")),
+        match talk(cx)?.send(call).await {
+            Ok(answer) => deleted(&answer, &key.id),
             Err(failure) if failure.vendor_said(404) && failure.mentions("no keys found") => Ok(Gone::Already),
             Err(failure) => Err(failure.into()),
         }
@@ -198,29 +199,44 @@ impl Vendor for LiteLlm {
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
         let duration = format!("{}s", seconds_until(cx.clock.now(), until, LONGEST));
         let call = Call::post(&["key", "update"], json!({"key": key.id, "duration": duration})).repeatable();
-        Talk::new(cx, TITLE)?.send(call).await?.need_time("/expires")
+        talk(cx)?.send(call).await?.need_time("/expires")
     }
 
     async fn list(&self, cx: &Cx<'_>, prefix: &str, from: Option<Cursor>) -> Result<Page, Fault> {
         let (_, place) = Place::of(from.as_ref(), COLLECTIONS)?;
         let page = place.offset().max(1);
         // All keys, compared here: whether `key_alias` looks for a part or for all of a name changed between versions.
-        let answer = Talk::new(cx, TITLE)?.send(keys_page(page, PAGE)).await?;
+        let answer = talk(cx)?.send(keys_page(page, PAGE)).await?;
         let entries = answer.need_list("/keys")?;
         let found = entries.iter().filter_map(|entry| found(prefix, entry)).collect();
-        let pages = answer.at("/total_pages").and_then(Value::as_u64).unwrap_or_default();
-        let next = (!entries.is_empty() && (page as u64) < pages).then(|| (page + 1).to_string());
+        let more = match answer.at("/total_pages").and_then(Value::as_u64) {
+            Some(pages) => !entries.is_empty() && (page as u64) < pages,
+            None => entries.len() >= PAGE,
+        };
+        let next = more.then(|| (page + 1).to_string());
         Ok(place.page(found, next, COLLECTIONS))
     }
 }
 
+fn talk<'a>(cx: &'a Cx<'a>) -> Result<Talk<'a>, Fault> {
+    Ok(Talk::new(cx, TITLE)?.with_details())
+}
+
 fn body(talk: &Talk<'_>, order: &Order<'_>) -> Map<String, Value> {
     let scope = &order.scope.0;
-    let mut body = Map::from_iter([("key_alias".to_owned(), Value::from(order.name.0.as_str()))]);
-    for name in COPIED.iter().copied().chain(["key_type"]) {
-        if let Some(value) = scope.get(name) {
+    let mut body = Map::from_iter([
+        ("key_alias".to_owned(), Value::from(order.name.0.as_str())),
+        ("key_type".to_owned(), KEY_TYPE.into()),
+    ]);
+    let copied = COPIED.iter().map(|name| (*name, scope.get(name)));
+    let owners = OWNERS.iter().map(|name| (*name, talk.cx.account.identity.get(name)));
+    for (name, value) in copied.chain(owners) {
+        if let Some(value) = value {
             body.insert(name.into(), value.clone());
         }
+    }
+    if let Some(texts) = scope.get("metadata") {
+        body.insert("metadata".into(), json!({METADATA: texts}));
     }
     if let Some(until) = order.until {
         let seconds = seconds_until(talk.cx.clock.now(), until, LONGEST);
@@ -229,8 +245,26 @@ fn body(talk: &Talk<'_>, order: &Order<'_>) -> Map<String, Value> {
     body
 }
 
+/// The key of an answer; one that cannot be used is deleted by its name.
+async fn handed_out(talk: &Talk<'_>, order: &Order<'_>, answer: &Answer) -> Result<Issued, Fault> {
+    let fault = match issued(answer) {
+        Ok(issued) => return Ok(issued),
+        Err(fault) => fault,
+    };
+    let name = order.name.0.as_str();
+    let undone = talk.undo().send(Call::post(&["key", "delete"], json!({"key_aliases": [name]})).repeatable()).await;
+    let undone = undone.map_err(Fault::from).and_then(|answer| deleted(&answer, name));
+    undone.map_err(|left| Fault::unknown(format!("{fault}; its key could not be deleted: it {left}")))?;
+    Err(Fault::new(FaultKind::Refused, format!("{fault}; its key was deleted again")))
+}
+
+fn deleted(answer: &Answer, name: &str) -> Result<Gone, Fault> {
+    let named = answer.need_list("/deleted_keys")?.iter().any(|gone| gone == name);
+    if named { Ok(Gone::Now) } else { Err(answer.lacks("/deleted_keys")) }
+}
+
 fn issued(answer: &Answer) -> Result<Issued, Fault> {
-    let token = answer.text("/token").or_else(|| answer.text("/token_id")).ok_or_else(|| answer.lacks("/token"))?;
+    let token = answer.need_id("/token").or_else(|_| answer.need_id("/token_id"))?;
     Ok(Issued {
         key: Ref::new(token, &[]),
         secret: answer.need_secret("/key")?,
@@ -246,7 +280,7 @@ async fn made_before(talk: &Talk<'_>, order: &Order<'_>, value: Secret) -> Resul
     let answer = talk.send(keys_page(1, PAGE).query("key_alias", name)).await?;
     let entry = answer.need_list("/keys")?.iter().find(|entry| entry["key_alias"] == name);
     let entry = entry.ok_or_else(|| Fault::unknown("made the key but does not list it"))?;
-    let token = entry["token"].as_str().ok_or_else(|| answer.lacks("/keys/token"))?;
+    let token = as_id(&entry["token"]).ok_or_else(|| answer.lacks_id("/keys/token"))?;
     Ok(Issued {
         key: Ref::new(token, &[]),
         secret: value,
@@ -265,8 +299,8 @@ fn keys_page(page: usize, size: usize) -> Call {
 }
 
 fn found(prefix: &str, entry: &Value) -> Option<Found> {
-    let name = entry["key_alias"].as_str().filter(|name| name.starts_with(prefix))?;
-    let key = Ref::new(entry["token"].as_str()?, &[]);
+    let name = as_name(&entry["key_alias"], prefix)?;
+    let key = Ref::new(as_id(&entry["token"])?, &[]);
     Some(Found { name: name.to_owned(), is_key: true, key, created: parse_time(&entry["created_at"]) })
 }
 
@@ -313,7 +347,6 @@ mod tests {
             assert!(scope(json!({"budget_duration": bad, "max_budget": 1})).is_err(), "{bad}");
         }
         let Scope(scope) = scope(json!({"budget_duration": "1mo", "max_budget": "2.5"})).expect("valid");
-        assert_eq!(scope.text("key_type"), Some("llm_api"));
         assert_eq!(scope.get("max_budget"), Some(&json!(2.5)));
     }
 }

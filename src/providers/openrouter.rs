@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DurationRound, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Failure, parse_time};
+use super::answer::{Failure, as_id, as_name, parse_time};
 use super::call::Call;
 use super::listing::Place;
 use super::talk::Talk;
@@ -182,9 +182,9 @@ impl<'a> Session<'a> {
         let undo = Self { talk: self.talk.undo(), workspace: self.workspace };
         let keys = key.iter().map(|key| ["keys", key.as_str()]);
         for path in keys.chain(guardrail.iter().map(|guardrail| ["guardrails", guardrail.as_str()])) {
-            if let Err(left) = undo.delete(&path).await {
-                return Err(Fault::unknown(format!("{fault}; what was made before could not be undone: {left}")));
-            }
+            undo.delete(&path).await.and_then(Gone::fresh).map_err(|left| {
+                Fault::unknown(format!("{fault}; what was made before could not be undone: it {left}"))
+            })?;
         }
         Err(fault)
     }
@@ -202,7 +202,7 @@ impl<'a> Session<'a> {
         }
         body.insert("description".into(), "Made for the key of the same name; goes with it.".into());
         let answer = self.talk.send(Call::post(&["guardrails"], body.into())).await?;
-        Ok(Some(answer.need("/data/id")?.to_owned()))
+        Ok(Some(answer.need_id("/data/id")?.to_owned()))
     }
 
     async fn make_key(&self, order: &Order<'_>) -> Result<Issued, Fault> {
@@ -222,7 +222,7 @@ impl<'a> Session<'a> {
             warnings.push("OpenRouter set no expiry: if this key is not revoked, it stays".to_owned());
         }
         Ok(Issued {
-            key: Ref::new(answer.need("/data/hash")?, &[]),
+            key: Ref::new(answer.need_id("/data/hash")?, &[]),
             secret: answer.need_secret("/key")?,
             expires,
             headers: BTreeMap::new(),
@@ -304,9 +304,9 @@ impl<'a> Session<'a> {
 }
 
 fn found(keys: bool, prefix: &str, entry: &Value) -> Option<Found> {
-    let name = entry["name"].as_str().filter(|name| name.starts_with(prefix))?;
+    let name = as_name(&entry["name"], prefix)?;
     let key =
-        if keys { Ref::new(entry["hash"].as_str()?, &[]) } else { Ref::new(entry["id"].as_str()?, &[(ALONE, "true")]) };
+        if keys { Ref::new(as_id(&entry["hash"])?, &[]) } else { Ref::new(as_id(&entry["id"])?, &[(ALONE, "true")]) };
     Some(Found { name: name.to_owned(), is_key: keys, key, created: parse_time(&entry["created_at"]) })
 }
 

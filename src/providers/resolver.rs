@@ -1,9 +1,25 @@
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use super::account::reachable;
+
+/// Where clouds serve metadata by name: whatever the name resolves to here, a proxy may be in such a cloud.
+const METADATA_NAMES: [&str; 7] = [
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "metadata.azure.internal",
+    "metadata.tencentyun.com",
+    "instance-data",
+    "instance-data.ec2.internal",
+];
+/// Longest look-up of a name that a proxy is to connect to. Where no resolver answers, each call would wait for it.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 
 /// Resolves names by the system and drops every address that must not be reached. Asked at each new connection, so
 /// a name that pointed elsewhere when it was written is judged anew.
@@ -18,7 +34,7 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             // The port is filled in by the caller.
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> = lookup_host((name.as_str(), 0)).await?.collect();
             let addresses: Vec<SocketAddr> = found.iter().copied().filter(|at| reachable(at.ip())).collect();
             if addresses.is_empty() && !found.is_empty() {
                 return Err(OutOfReach.into());
@@ -28,12 +44,25 @@ impl Resolve for Resolver {
     }
 }
 
-/// Checks a host that is written as an address: such a host is never given to a resolver.
-pub(super) fn check_literal(url: &Url) -> Result<(), OutOfReach> {
-    match literal(url) {
-        Some(address) if !reachable(address) => Err(OutOfReach),
-        _ => Ok(()),
-    }
+/// Checks a host as it is written: an address is never given to a resolver.
+pub(super) fn check_host(url: &Url) -> Result<(), OutOfReach> {
+    let name = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let forbidden = METADATA_NAMES.contains(&name) || literal(url).is_some_and(|address| !reachable(address));
+    if forbidden { Err(OutOfReach) } else { Ok(()) }
+}
+
+/// Checks what the name of a host that a proxy will connect to is here: one address out of reach is enough to refuse it,
+/// for the proxy chooses. A name that cannot be resolved passes: behind a proxy that is the only way out, many a machine
+/// resolves nothing from outside, and what is only known to the proxy is its operator's to guard.
+pub(super) async fn check_resolved(url: &Url) -> Result<(), OutOfReach> {
+    let host = url.host_str().unwrap_or_default();
+    let Ok(Ok(mut found)) = timeout(LOOKUP_LIMIT, lookup_host((host, 0))).await else { return Ok(()) };
+    if found.any(|at| !reachable(at.ip())) { Err(OutOfReach) } else { Ok(()) }
+}
+
+/// Whether the host of a URL is written as an address.
+pub(super) fn is_literal(url: &Url) -> bool {
+    literal(url).is_some()
 }
 
 /// Whether a URL names this machine: `localhost`, or a loopback address.
@@ -60,5 +89,21 @@ mod tests {
         assert!(resolve("localhost").await.expect("found").iter().all(IpAddr::is_loopback));
         assert!(resolve("169.254.169.254").await.expect_err("metadata"));
         assert!(!resolve("no-such-host.invalid").await.expect_err("no such name"));
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_is_to_connect_to_is_judged() {
+        let check = async |url: &str| check_resolved(&url.parse().expect("a URL")).await.is_ok();
+        assert!(check("https://localhost/v1").await);
+        assert!(check("https://no-such-host.invalid").await, "the proxy may know it");
+        assert!(!check("https://169.254.169.254").await);
+    }
+
+    #[test]
+    fn metadata_is_out_of_reach_by_name() {
+        for url in ["https://metadata", "https://METADATA.google.internal./computeMetadata", "https://instance-data"] {
+            assert!(check_host(&url.parse().expect("a URL")).is_err(), "{url}");
+        }
+        assert!(check_host(&"https://metadata.example".parse().expect("a URL")).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
@@ -20,6 +20,8 @@ const UNDO: Duration = Duration::from_secs(8);
 const TRY_LIMIT: Duration = Duration::from_secs(8);
 /// Longest text of a vendor that is shown, in characters.
 const TEXT_LIMIT: usize = 200;
+/// Longest name of a vendor's field, in bytes.
+const FIELD_LIMIT: usize = 64;
 
 /// One operation at a vendor: its calls share a credential, a budget of time, and the secrets that no text may show.
 /// Time is the runtime's and not the injected clock: it is spent waiting for a network.
@@ -29,6 +31,8 @@ pub(super) struct Talk<'a> {
     headers: HeaderMap,
     secrets: Vec<Secret>,
     deadline: Instant,
+    /// The vendor also writes its errors as FastAPI does.
+    details: bool,
 }
 
 impl<'a> Talk<'a> {
@@ -38,7 +42,12 @@ impl<'a> Talk<'a> {
         let headers = bearer(cx.account.credential.expose())
             .ok_or_else(|| Fault::new(FaultKind::Refused, "the credential holds characters that no key has"))?;
         let secrets = vec![cx.account.credential.clone()];
-        Ok(Self { cx, title, headers, secrets, deadline: Instant::now() + BUDGET })
+        Ok(Self { cx, title, headers, secrets, deadline: Instant::now() + BUDGET, details: false })
+    }
+
+    /// Takes `{"detail": …}` for the vendor's own error too.
+    pub(super) fn with_details(self) -> Self {
+        Self { details: true, ..self }
     }
 
     /// Adds a header to every call. A value that no header can carry is left out.
@@ -62,6 +71,7 @@ impl<'a> Talk<'a> {
             headers: self.headers.clone(),
             secrets: self.secrets.clone(),
             deadline: Instant::now() + UNDO,
+            details: self.details,
         }
     }
 
@@ -91,7 +101,7 @@ impl<'a> Talk<'a> {
                 }
                 None => {
                     failure.doubtful = doubtful;
-                    if doubtful && failure.fault.kind.made_nothing() && call.method != http::Method::GET {
+                    if doubtful && failure.fault.kind.made_nothing() && call.method != Method::GET {
                         // This try did nothing, but one before it may have.
                         failure.fault.kind = FaultKind::Unknown;
                     }
@@ -105,6 +115,12 @@ impl<'a> Talk<'a> {
     pub(super) fn shown(&self, text: &str) -> String {
         let secrets: Vec<&Secret> = self.secrets.iter().collect();
         redacted(text, &secrets, TEXT_LIMIT)
+    }
+
+    /// Whether what a vendor blames is the name of a field: no other text, and no secret that looks like one.
+    fn is_field(&self, param: &str) -> bool {
+        let in_name = |c: char| c.is_ascii_alphanumeric() || "_.[]-".contains(c);
+        (1..=FIELD_LIMIT).contains(&param.len()) && param.chars().all(in_name) && self.shown(param) == param
     }
 
     fn judge(&self, call: &Call, outcome: Result<Raw, Broken>) -> Result<Answer, Failure> {
@@ -127,17 +143,13 @@ impl<'a> Talk<'a> {
 
     fn failure(&self, call: &Call, raw: &Raw) -> Failure {
         let said = match &raw.body {
-            Body::Json(json) => Said::parse(json).map(Box::new),
+            Body::Json(json) => Said::parse(json, self.details).map(Box::new),
             Body::Empty | Body::Foreign => None,
         };
         let status = raw.status;
-        let param = said.as_ref().and_then(|said| said.param.clone());
+        let param = said.as_ref().and_then(|said| said.param.clone()).filter(|param| self.is_field(param));
         let (kind, what) = match status {
             200..=299 => (FaultKind::Unknown, "sent an answer that is not JSON"),
-            // The method is not kept by these, so the request may have been taken before the redirect was sent.
-            301..=303 if !call.repeatable => {
-                (FaultKind::Unknown, "sent a redirect, which is not followed: check api_url")
-            }
             300..=399 => (FaultKind::Invalid { field: None }, "sent a redirect, which is not followed: check api_url"),
             401 => (FaultKind::Refused, "refuses the credential"),
             402 | 403 => (FaultKind::Refused, "does not permit this"),
@@ -145,16 +157,20 @@ impl<'a> Talk<'a> {
                 let after = raw.retry_after.as_deref().and_then(|value| parse_retry_after(value, self.cx.clock.now()));
                 (FaultKind::Busy { after }, "asks to slow down")
             }
-            408 | 425 => (FaultKind::Unknown, "cannot answer now"),
-            // A proxy's page says nothing about what the vendor behind it did.
+            // The vendors' own SDKs send again after these: they are no word about what was done.
+            408 | 409 | 425 => (FaultKind::Unknown, "cannot answer now"),
             400..=499 if said.is_none() => {
                 (FaultKind::Unknown, "sent an error that is not the vendor's own: check api_url")
             }
             400..=499 => (FaultKind::Invalid { field: param }, "refuses the request"),
             _ => (FaultKind::Unknown, "failed"),
         };
+        // A proxy's page, or a redirect, says nothing about what the vendor behind it did.
+        let proven = call.method == Method::GET || (said.is_some() && status >= 400);
+        let kind = if proven { kind } else { FaultKind::Unknown };
         let text = match &said {
             Some(said) if !said.message.is_empty() => format!("{what} ({status}): {}", self.shown(&said.message)),
+            None if matches!(status, 401..=403 | 429) => format!("{what} ({status}), in words that are not its own"),
             _ => format!("{what} ({status})"),
         };
         Failure { fault: Fault::new(kind, text), status: Some(status), said, doubtful: false }
@@ -280,7 +296,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_wait_is_told_and_not_waited_for() {
-        let server = Server::with(vec![answer(429, "retry-after: 60\r\n", "{}")]).await;
+        let server = Server::with(vec![answer(429, "retry-after: 60\r\n", r#"{"error":{"message":"slow"}}"#)]).await;
         let failure = server.ask(create()).await.expect_err("busy");
         assert_eq!(failure.fault.kind, FaultKind::Busy { after: Some(Duration::from_secs(60)) });
     }
@@ -307,12 +323,16 @@ mod tests {
     #[tokio::test]
     async fn a_page_of_a_proxy_is_no_answer_and_is_never_quoted() {
         let page = "<html><body>{\"@level\":5}\n404</body></html>";
-        for (status, kind) in [(200, FaultKind::Unknown), (404, FaultKind::Unknown), (403, FaultKind::Refused)] {
+        for status in [200, 302, 401, 402, 403, 404, 409, 413, 429] {
             let server = Server::with(vec![answer(status, "content-type: text/html\r\n", page)]).await;
             let failure = server.ask(create()).await.expect_err("a page");
-            assert_eq!(failure.fault.kind, kind, "{status}");
-            assert!(failure.said.is_none() && !failure.fault.text.contains("level"), "{}", failure.fault);
+            assert_eq!((failure.fault.kind, server.seen().len()), (FaultKind::Unknown, 1), "{status}");
+            assert!(failure.said.is_none() && !failure.fault.text.contains("level"), "{}", failure.fault.text);
         }
+        let server = Server::with(vec![answer(403, "content-type: text/html\r\n", page)]).await;
+        let failure = server.ask(Call::get(&["keys"])).await.expect_err("a page");
+        assert_eq!(failure.fault.kind, FaultKind::Refused, "reading changes nothing");
+        assert!(!failure.is_refusal() && failure.fault.text.contains("not its own"), "{}", failure.fault.text);
     }
 
     #[tokio::test]
@@ -328,8 +348,8 @@ mod tests {
         let proxy = Server::with(vec![answer(200, "", "{}")]).await;
         let network =
             Network { allow_http: true, proxy_url: Some(format!("http://{}", proxy.at)), ..Network::default() };
-        assert!(ask_over(&network, "http://vendor.invalid/v1", Call::get(&["keys"])).await.is_ok());
-        assert_eq!(proxy.seen(), ["GET http://vendor.invalid/v1/keys HTTP/1.1"]);
+        assert!(ask_over(&network, "http://localhost:9/v1", Call::get(&["keys"])).await.is_ok());
+        assert_eq!(proxy.seen(), ["GET http://localhost:9/v1/keys HTTP/1.1"]);
     }
 
     #[tokio::test]

@@ -215,6 +215,17 @@ pub enum Gone {
     Later,
 }
 
+impl Gone {
+    /// For what was made seconds ago: another replica may not have heard of it, so that "not there" proves nothing.
+    pub(super) fn fresh(self) -> Result<(), Fault> {
+        match self {
+            Self::Now => Ok(()),
+            Self::Already => Err(Fault::unknown("does not know it yet")),
+            Self::Later => Err(Fault::unknown("has not deleted it yet")),
+        }
+    }
+}
+
 /// What `probe` found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {

@@ -46,6 +46,10 @@ pub enum Kind {
     Html {
         status: u16,
     },
+    /// The effect happens, and a proxy in between puts its own page in the answer's place.
+    HtmlAfter {
+        status: u16,
+    },
     /// An error body made to hurt whoever logs it.
     Hostile {
         #[serde(default = "bad_request")]
@@ -117,7 +121,14 @@ impl Fault {
 
 impl Kind {
     pub fn lets_the_effect_happen(&self) -> bool {
-        matches!(self, Self::ErrorAfter { .. } | Self::DropAfter | Self::SlowBody { .. } | Self::Truncated)
+        matches!(
+            self,
+            Self::ErrorAfter { .. }
+                | Self::HtmlAfter { .. }
+                | Self::DropAfter
+                | Self::SlowBody { .. }
+                | Self::Truncated
+        )
     }
 }
 

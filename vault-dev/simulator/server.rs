@@ -84,7 +84,9 @@ fn act(world: &mut World, place: usize, rest: &str, request: &Request, plan: Pla
         (Some(Kind::ErrorBefore { status } | Kind::ErrorAfter { status }), _) => {
             Some(refusal(status, "The server had an error while processing your request."))
         }
-        (Some(Kind::Html { status }), _) => Some(whole(status, "text/html", faults::HTML_BODY.into())),
+        (Some(Kind::Html { status } | Kind::HtmlAfter { status }), _) => {
+            Some(whole(status, "text/html", faults::HTML_BODY.into()))
+        }
         (Some(Kind::Hostile { status }), _) => {
             Some(whole(status, "application/json", faults::hostile_body(secret).into()))
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{LONGEST, TITLE};
 use crate::base::Time;
-use crate::providers::answer::{Answer, Failure, parse_time, seconds_until};
+use crate::providers::answer::{Answer, Failure, as_id, as_name, parse_time, seconds_until};
 use crate::providers::call::Call;
 use crate::providers::listing::Place;
 use crate::providers::talk::Talk;
@@ -13,7 +13,7 @@ use crate::providers::{Cursor, Cx, Fault, FaultKind, Found, Gone, Issued, Order,
 /// Entries of a page, the most that the vendor gives (specification of August).
 const PAGE: usize = 100;
 
-/// What a listing goes through. An own service account is found beside its key, which has a name of the vendor's.
+/// What a listing goes through. An own service account stands for its key, which has a name of the vendor's.
 const COLLECTIONS: &[&str] = &["keys", "accounts", "admin"];
 /// In `Ref::extra`: the service account that was made for this key and ends with it.
 const OWN_ACCOUNT: &str = "service_account";
@@ -97,14 +97,14 @@ impl<'a> Session<'a> {
                 }
             }
         };
-        let account = answer.need("/id")?;
+        let account = answer.need_id("/id")?;
         match issued(&answer, "/api_key", |id| Ref::new(id, &[(OWN_ACCOUNT, account)])) {
             Ok(issued) => Ok(Issued { warnings, ..issued }),
             Err(fault) => {
                 let undo = Self { talk: self.talk.undo(), project: self.project };
-                if let Err(left) = undo.end_account(account).await {
-                    return Err(Fault::unknown(format!("{fault}; its service account could not be deleted: {left}")));
-                }
+                undo.end_account(account).await.and_then(Gone::fresh).map_err(|left| {
+                    Fault::unknown(format!("{fault}; its service account could not be deleted: it {left}"))
+                })?;
                 Err(Fault::new(FaultKind::Refused, format!("{fault}; the service account was deleted again")))
             }
         }
@@ -146,7 +146,10 @@ impl<'a> Session<'a> {
         }
         match self.talk.send(Call::delete(&self.path(&["api_keys", &key.id]))).await {
             Ok(answer) => deleted(&answer),
-            Err(failure) if failure.mentions("service account") && !failure.mentions("archived") => {
+            // Only this status is the old API's (specification of August): with another, the text may name a lost owner.
+            Err(failure)
+                if failure.vendor_said(400) && failure.mentions("service account") && !failure.mentions("archived") =>
+            {
                 let text = "has an API from before November 2026, which deletes no single key of a service \
                             account: delete the key or its service account in the dashboard, or use mode=service_account";
                 Err(Fault::new(FaultKind::Refused, format!("{text} ({})", failure.fault.text)))
@@ -205,8 +208,8 @@ impl<'a> Session<'a> {
         let entries = answer.need_list("/data")?;
         let found = entries.iter().filter_map(|entry| found(collection, prefix, entry)).collect();
         let more = answer.at("/has_more").and_then(Value::as_bool).unwrap_or(false);
-        let last = entries.last().and_then(|entry| entry["id"].as_str()).filter(|last| more && *last != place.at);
-        Ok(place.page(found, last.map(str::to_owned), COLLECTIONS))
+        let next = if more { Some(next(&answer, entries, place.at)?) } else { None };
+        Ok(place.page(found, next, COLLECTIONS))
     }
 
     pub(super) async fn probe(&self) -> Result<Probe, Fault> {
@@ -255,14 +258,23 @@ impl<'a> Session<'a> {
         let mut fitting =
             answer.need_list("/data")?.iter().filter(|entry| fits(credential, entry["redacted_value"].as_str()));
         let only = fitting.next().filter(|_| fitting.next().is_none());
-        Ok(only.and_then(|entry| entry["id"].as_str()).map(|id| Ref::new(id, &[(ADMIN, "true")])))
+        Ok(only.and_then(|entry| as_id(&entry["id"])).map(|id| Ref::new(id, &[(ADMIN, "true")])))
     }
+}
+
+/// Where a listing goes on that has more: behind its last entry.
+fn next(answer: &Answer, entries: &[Value], at: &str) -> Result<String, Fault> {
+    /// A vendor's ids have some forty bytes; a cursor is sent again and kept between two pages.
+    const LONGEST: usize = 256;
+    let last = entries.last().and_then(|entry| entry["id"].as_str());
+    let last = last.filter(|last| !last.is_empty() && last.len() <= LONGEST && *last != at);
+    last.map(str::to_owned).ok_or_else(|| answer.lacks("/data/id of a last entry, though there is more"))
 }
 
 /// A key out of the answer that made it, at the pointer `at`.
 fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Issued, Fault> {
     Ok(Issued {
-        key: key(answer.need(&format!("{at}/id"))?),
+        key: key(answer.need_id(&format!("{at}/id"))?),
         secret: answer.need_secret(&format!("{at}/value"))?,
         expires: answer.time(&format!("{at}/expires_at")),
         headers: BTreeMap::new(),
@@ -271,25 +283,21 @@ fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Is
 }
 
 fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
-    let name = entry["name"].as_str().filter(|name| name.starts_with(prefix))?;
-    let id = entry["id"].as_str()?;
+    let name = as_name(&entry["name"], prefix)?;
+    let id = as_id(&entry["id"])?;
     let key = match collection {
         "accounts" => Ref::new(id, &[(OWN_ACCOUNT, id)]),
         "admin" => Ref::new(id, &[(ADMIN, "true")]),
         // The key of a service account that is ours alone goes with the account.
         _ => match &entry["owner"]["service_account"] {
-            account if account["name"].as_str().is_some_and(|name| name.starts_with(prefix)) => {
-                Ref::new(id, &[(OWN_ACCOUNT, account["id"].as_str()?)])
+            account if as_name(&account["name"], prefix).is_some() => {
+                Ref::new(id, &[(OWN_ACCOUNT, as_id(&account["id"])?)])
             }
             _ => Ref::new(id, &[]),
         },
     };
-    Some(Found {
-        name: name.to_owned(),
-        is_key: collection != "accounts",
-        key,
-        created: parse_time(&entry["created_at"]),
-    })
+    // An account of our name is a key too: the vendor names its key by itself, so that no other entry stands for it.
+    Some(Found { name: name.to_owned(), is_key: true, key, created: parse_time(&entry["created_at"]) })
 }
 
 fn deleted(answer: &Answer) -> Result<Gone, Fault> {

@@ -27,6 +27,7 @@ async fn a_fault_before_the_effect_leaves_no_key_and_one_after_it_does() {
         (json!({"kind": "drop_before"}), None, false),
         (json!({"kind": "drop_after"}), None, true),
         (json!({"kind": "html", "status": 502}), Some(502), false),
+        (json!({"kind": "html_after", "status": 403}), Some(403), true),
         (json!({"kind": "hostile"}), Some(400), false),
         (json!({"kind": "redirect", "to": "http://127.0.0.1:1/"}), Some(307), false),
         (json!({"kind": "latency", "ms": 1}), Some(200), true),

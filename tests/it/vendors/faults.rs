@@ -48,6 +48,31 @@ async fn a_key_whose_answer_was_cut_short_is_found_by_its_name() {
 }
 
 #[tokio::test]
+async fn a_key_whose_answer_an_egress_proxy_replaced_by_its_page_is_found_by_its_name() {
+    for status in [403, 401, 429, 302] {
+        made_and_lost(json!({"kind": "html_after", "status": status})).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_an_egress_proxy_kept_back_is_an_unknown_outcome_that_the_listing_settles() {
+    for status in [403, 401, 402, 429] {
+        for stage in Stage::all() {
+            let before = stage.simulator().state().await["requests"].to_string();
+            stage.fail_creation(json!({"kind": "html", "status": status})).await;
+            let (name, issued) = stage.try_issue().await;
+            if stage.vendor.about().can.find == Find::ByOurId {
+                stage.end(&issued.expect("sent again").key).await.expect("ended");
+                continue;
+            }
+            let fault = issued.map(drop).expect_err("a page");
+            assert_ne!(stage.simulator().state().await["requests"].to_string(), before, "{}", stage.label);
+            settle(&stage, &name, &fault).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_repeatable_creation_survives_a_lost_answer_and_another_is_never_sent_twice() {
     for lost in
         [json!({"kind": "error_after", "status": 502}), json!({"kind": "drop_after"}), json!({"kind": "drop_before"})]

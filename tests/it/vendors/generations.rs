@@ -150,6 +150,22 @@ async fn what_cannot_be_undone_is_an_unknown_outcome_and_is_listed() {
 }
 
 #[tokio::test]
+async fn a_fresh_key_that_the_vendor_says_it_does_not_know_was_not_undone() {
+    for what in ["/keys/", "/guardrails/"] {
+        let stage = restricted();
+        let faults = json!([
+            {"kind": "error_before", "status": 400, "path_contains": "/assignments"},
+            {"kind": "error_before", "status": 404, "method": "DELETE", "path_contains": what},
+        ]);
+        stage.simulator().faults(faults).await;
+        let (name, issued) = stage.try_issue().await;
+        assert_eq!(issued.map(drop).expect_err("not undone").kind, FaultKind::Unknown, "{what}");
+        stage.no_faults().await;
+        assert!(!stage.named(&name).await.is_empty(), "{what}: the listing settles it");
+    }
+}
+
+#[tokio::test]
 async fn a_restricted_key_calls_only_what_it_may() {
     let stage = restricted();
     let (_, issued) = stage.issue().await;

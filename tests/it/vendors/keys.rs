@@ -20,6 +20,17 @@ async fn a_fresh_key_works_and_an_ended_one_does_not() {
 }
 
 #[tokio::test]
+async fn a_key_is_found_by_its_name_as_a_key_and_not_as_its_helper() {
+    for stage in Stage::all_and_real() {
+        let (name, issued) = stage.issue().await;
+        let keys: Vec<_> = stage.named(&name).await.into_iter().filter(|found| found.is_key).collect();
+        assert_eq!(keys.len(), 1, "{}", stage.label);
+        assert_eq!(stage.end(&keys[0].key).await, Ok(Gone::Now), "{}", stage.label);
+        assert_eq!(stage.end(&issued.key).await, Ok(Gone::Already), "{}: it was that one", stage.label);
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_somebody_else_deleted_is_gone_already() {
     for stage in Stage::all_and_real() {
         let (_, issued) = stage.issue().await;

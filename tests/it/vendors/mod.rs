@@ -1,7 +1,10 @@
 //! The same questions for every vendor, gated by what it declares. Where `LITELLM_URL` and `LITELLM_MASTER_KEY` are
 //! set, those that need no fault on order are asked of that proxy too.
 
+mod answers;
 mod faults;
 mod generations;
 mod keys;
+mod litellm;
+mod script;
 mod stage;

@@ -27,7 +27,7 @@ pub struct Stage {
 
 pub enum World {
     Simulated(Simulator),
-    /// A proxy that does what it does.
+    /// A proxy, or a script, that does what it does.
     Real,
 }
 
@@ -53,10 +53,22 @@ impl Stage {
         Self::new(case.provider, &config, &scope, model, World::Simulated(simulator))
     }
 
+    /// A vendor at this URL that does what it does.
+    pub fn scripted(case: &Case, url: &str, scope: Value) -> Self {
+        Self::new(case.provider, &case.config(url), &scope, case.model, World::Real)
+    }
+
     fn real() -> Option<Self> {
+        Self::real_with(json!({}))
+    }
+
+    /// The real proxy with more in its account.
+    pub fn real_with(more: Value) -> Option<Self> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let (url, key) = (variable("LITELLM_URL")?, variable("LITELLM_MASTER_KEY")?);
-        let config = json!({"api_url": url, "master_key": key});
+        let mut config = json!({"api_url": variable("LITELLM_URL")?, "master_key": variable("LITELLM_MASTER_KEY")?});
+        for (name, value) in more.as_object()? {
+            config[name] = value.clone();
+        }
         let scope =
             json!({"models": ["fake-small"], "max_budget": 1, "budget_duration": "1mo", "metadata": {"a": "b"}});
         Some(Self::new("litellm", &config, &scope, "fake-small", World::Real))
