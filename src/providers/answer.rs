@@ -9,12 +9,13 @@ use crate::base::{Secret, Time};
 /// A vendor's success, parsed.
 #[derive(Debug)]
 pub(super) struct Answer {
+    title: &'static str,
     json: Value,
 }
 
 impl Answer {
-    pub(super) const fn new(json: Value) -> Self {
-        Self { json }
+    pub(super) const fn new(title: &'static str, json: Value) -> Self {
+        Self { title, json }
     }
 
     /// What is at the pointer; none where it is absent or null.
@@ -53,7 +54,7 @@ impl Answer {
     }
 
     pub(super) fn lacks(&self, pointer: &str) -> Fault {
-        Fault::unknown(format!("sent an answer without {}", pointer.trim_start_matches('/')))
+        Fault::unknown(format!("{} sent an answer without {}", self.title, pointer.trim_start_matches('/')))
     }
 }
 

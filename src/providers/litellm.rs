@@ -84,9 +84,9 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             limits: &["models", "spend", "rate"],
         },
         name_limit: 200,
-        revocation: "At once on a proxy of one process; other replicas may answer from their cache for a while.",
+        revocation: "At once on the replica that deletes it; another replica answers from its cache for up to 60 s.",
         unproven: &[
-            "How long another replica honours a deleted key is not documented.",
+            "How long another replica honours a deleted key is not documented; 60 s were measured on 1.106.2.",
             "Proxies before 1.100 have not been tried; key_type is unknown to old ones, and ignored.",
             "A team or a user that does not exist is taken by the proxy without a word.",
         ],
@@ -162,7 +162,7 @@ impl Vendor for LiteLlm {
 
     async fn issue(&self, cx: &Cx<'_>, order: &Order<'_>) -> Result<Issued, Fault> {
         if order.purpose == Purpose::Admin {
-            return Err(Fault::invalid("has no API to change its master key"));
+            return Err(Fault::invalid("LiteLLM has no API to change its master key"));
         }
         let mut talk = Talk::new(cx, TITLE)?;
         // In memory for the tries of this one call only.
@@ -245,7 +245,7 @@ async fn made_before(talk: &Talk<'_>, order: &Order<'_>, value: Secret) -> Resul
     let name = order.name.0.as_str();
     let answer = talk.send(keys_page(1, PAGE).query("key_alias", name)).await?;
     let entry = answer.need_list("/keys")?.iter().find(|entry| entry["key_alias"] == name);
-    let entry = entry.ok_or_else(|| Fault::unknown("made the key but does not list it"))?;
+    let entry = entry.ok_or_else(|| Fault::unknown("LiteLLM made the key but does not list it"))?;
     let token = entry["token"].as_str().ok_or_else(|| answer.lacks("/keys/token"))?;
     Ok(Issued {
         key: Ref::new(token, &[]),

@@ -17,6 +17,8 @@ const PAGE: usize = 100;
 const COLLECTIONS: &[&str] = &["keys", "accounts", "admin"];
 /// In `Ref::extra`: the service account that was made for this key and ends with it.
 const OWN_ACCOUNT: &str = "service_account";
+/// In `Ref::extra`: set where the vendor took no expiry for the key.
+const ENDLESS: &str = "endless";
 /// In `Ref::extra`: set where the key is an admin key.
 const ADMIN: &str = "admin";
 
@@ -62,15 +64,13 @@ impl<'a> Session<'a> {
         let answer = self.talk.send(call).await.map_err(|failure| match () {
             () if failure.doubtful => failure.into(),
             () if is_unknown_expiry(&failure) => Fault::invalid(
-                "has an API from before November 2026, which gives no expiry to a key of a service account: \
+                "OpenAI has an API from before November 2026, which gives no expiry to a key of a service account: \
                  use mode=service_account, or no expiry",
             ),
             () if is_unknown_route(&failure) => Fault::invalid(
-                "has an API that makes no keys for an existing service account: use mode=service_account",
+                "OpenAI has an API that makes no keys for an existing service account: use mode=service_account",
             ),
-            () if failure.vendor_said(404) => {
-                Fault::invalid(format!("has no such service_account_id in this project: {}", failure.fault))
-            }
+            () if failure.vendor_said(404) => Fault::invalid(format!("{} (service_account_id)", failure.fault)),
             () => failure.into(),
         })?;
         issued(&answer, "", |id| Ref::new(id, &[]))
@@ -80,6 +80,7 @@ impl<'a> Session<'a> {
         let path = self.path(&["service_accounts"]);
         let name = order.name.0.as_str();
         let mut warnings = Vec::new();
+        let mut endless = false;
         let answer = match self.seconds(order) {
             None => self.talk.send(Call::post(&path, json!({"name": name}))).await?,
             Some(seconds) => {
@@ -87,6 +88,7 @@ impl<'a> Session<'a> {
                 match self.talk.send(Call::post(&path, body)).await {
                     // A refusal of the field itself, so nothing was made.
                     Err(failure) if is_unknown_expiry(&failure) && !failure.doubtful => {
+                        endless = true;
                         warnings.push(
                             "OpenAI took no expiry for this key: if it is not revoked, it stays until it is deleted by hand"
                                 .to_owned(),
@@ -98,7 +100,9 @@ impl<'a> Session<'a> {
             }
         };
         let account = answer.need("/id")?;
-        match issued(&answer, "/api_key", |id| Ref::new(id, &[(OWN_ACCOUNT, account)])) {
+        let extra = [(OWN_ACCOUNT, account), (ENDLESS, "true")];
+        let extra = if endless { &extra[..] } else { &extra[..1] };
+        match issued(&answer, "/api_key", |id| Ref::new(id, extra)) {
             Ok(issued) => Ok(Issued { warnings, ..issued }),
             Err(fault) => {
                 let undo = Self { talk: self.talk.undo(), project: self.project };
@@ -120,12 +124,16 @@ impl<'a> Session<'a> {
     }
 
     pub(super) async fn extend(&self, key: &Ref, until: Time) -> Result<Time, Fault> {
+        if key.text(ENDLESS).is_some() {
+            // It outlives any moment already.
+            return Ok(until);
+        }
         let body = json!({"expires_in_seconds": seconds_until(self.talk.cx.clock.now(), until, LONGEST)});
         let call = Call::post(&self.path(&["api_keys", &key.id]), body).repeatable();
         let answer = self.talk.send(call).await.map_err(|failure| {
             let old = is_unknown_route(&failure) || is_unknown_expiry(&failure);
             if old {
-                Fault::invalid("has an API from before November 2026, which cannot move an expiry")
+                Fault::invalid("OpenAI has an API from before November 2026, which cannot move an expiry")
             } else {
                 failure.into()
             }
@@ -147,7 +155,7 @@ impl<'a> Session<'a> {
         match self.talk.send(Call::delete(&self.path(&["api_keys", &key.id]))).await {
             Ok(answer) => deleted(&answer),
             Err(failure) if failure.mentions("service account") && !failure.mentions("archived") => {
-                let text = "has an API from before November 2026, which deletes no single key of a service \
+                let text = "OpenAI has an API from before November 2026, which deletes no single key of a service \
                             account: delete the key or its service account in the dashboard, or use mode=service_account";
                 Err(Fault::new(FaultKind::Refused, format!("{text} ({})", failure.fault.text)))
             }
@@ -213,7 +221,7 @@ impl<'a> Session<'a> {
         let mut probe = Probe::default();
         let project = self.talk.send(Call::get(&self.path(&[]))).await.map_err(|failure| {
             if failure.vendor_said(404) {
-                Fault::invalid(format!("has no such project: {}", failure.fault))
+                Fault::invalid(format!("{} (project_id)", failure.fault))
             } else {
                 failure.into()
             }
