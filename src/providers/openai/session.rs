@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
         }
         match self.talk.send(Call::delete(&self.path(&["api_keys", &key.id]))).await {
             Ok(answer) => deleted(&answer),
-            Err(failure) if failure.mentions("service account") && !failure.mentions("archived") => {
+            Err(failure) if is_undeletable(&failure) => {
                 let text = "OpenAI has an API from before November 2026, which deletes no single key of a service \
                             account: delete the key or its service account in the dashboard, or use mode=service_account";
                 Err(Fault::new(FaultKind::Refused, format!("{text} ({})", failure.fault.text)))
@@ -319,6 +319,11 @@ fn is_unknown_expiry(failure: &Failure) -> bool {
         && failure.mentions("expires_in_seconds")
         && (said.is_some_and(|said| said.code == "unknown_parameter")
             || unknown.iter().any(|text| failure.mentions(text)))
+}
+
+/// The key is of a service account, and the vendor deletes none of those (specification of August: 400).
+fn is_undeletable(failure: &Failure) -> bool {
+    failure.vendor_said(400) && failure.mentions("service account") && !failure.mentions("archived")
 }
 
 /// The vendor does not know the path or the method, as opposed to what the path names.
