@@ -9,13 +9,12 @@ use crate::base::{Secret, Time};
 /// A vendor's success, parsed.
 #[derive(Debug)]
 pub(super) struct Answer {
-    title: &'static str,
     json: Value,
 }
 
 impl Answer {
-    pub(super) const fn new(title: &'static str, json: Value) -> Self {
-        Self { title, json }
+    pub(super) const fn new(json: Value) -> Self {
+        Self { json }
     }
 
     /// What is at the pointer; none where it is absent or null.
@@ -54,7 +53,7 @@ impl Answer {
     }
 
     pub(super) fn lacks(&self, pointer: &str) -> Fault {
-        Fault::unknown(format!("{} sent an answer without {}", self.title, pointer.trim_start_matches('/')))
+        Fault::unknown(format!("sent an answer without {}", pointer.trim_start_matches('/')))
     }
 }
 

@@ -162,7 +162,7 @@ impl Vendor for LiteLlm {
 
     async fn issue(&self, cx: &Cx<'_>, order: &Order<'_>) -> Result<Issued, Fault> {
         if order.purpose == Purpose::Admin {
-            return Err(Fault::invalid("LiteLLM has no API to change its master key"));
+            return Err(Fault::invalid("has no API to change its master key"));
         }
         let mut talk = Talk::new(cx, TITLE)?;
         // In memory for the tries of this one call only.
@@ -245,7 +245,7 @@ async fn made_before(talk: &Talk<'_>, order: &Order<'_>, value: Secret) -> Resul
     let name = order.name.0.as_str();
     let answer = talk.send(keys_page(1, PAGE).query("key_alias", name)).await?;
     let entry = answer.need_list("/keys")?.iter().find(|entry| entry["key_alias"] == name);
-    let entry = entry.ok_or_else(|| Fault::unknown("LiteLLM made the key but does not list it"))?;
+    let entry = entry.ok_or_else(|| Fault::unknown("made the key but does not list it"))?;
     let token = entry["token"].as_str().ok_or_else(|| answer.lacks("/keys/token"))?;
     Ok(Issued {
         key: Ref::new(token, &[]),

@@ -130,7 +130,7 @@ impl Vendor for OpenRouter {
 
     async fn issue(&self, cx: &Cx<'_>, order: &Order<'_>) -> Result<Issued, Fault> {
         if order.purpose == Purpose::Admin {
-            return Err(Fault::invalid("OpenRouter makes no management key by its API"));
+            return Err(Fault::invalid("makes no management key by its API"));
         }
         Session::new(cx)?.issue(order).await
     }
@@ -141,7 +141,7 @@ impl Vendor for OpenRouter {
 
     async fn extend(&self, _: &Cx<'_>, _: &Ref, _: Time) -> Result<Time, Fault> {
         // PATCH /keys/{hash} has no expires_at (specification of 2026-08-22, SDK 1.3.84).
-        Err(Fault::invalid("OpenRouter sets the expiry of a key once and cannot move it"))
+        Err(Fault::invalid("sets the expiry of a key once and cannot move it"))
     }
 
     async fn list(&self, cx: &Cx<'_>, prefix: &str, from: Option<Cursor>) -> Result<Page, Fault> {
@@ -236,7 +236,7 @@ impl<'a> Session<'a> {
         let answer = self.talk.send(call.repeatable()).await?;
         match answer.at("/assigned_count").and_then(Value::as_u64) {
             Some(1) => Ok(()),
-            _ => Err(Fault::new(FaultKind::Refused, "OpenRouter did not put the key under its restrictions")),
+            _ => Err(Fault::new(FaultKind::Refused, "did not put the key under its restrictions")),
         }
     }
 

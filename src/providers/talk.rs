@@ -32,11 +32,12 @@ pub(super) struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    /// An operation that presents the account's credential as a bearer token. `title` is the vendor's.
+    /// An operation that presents the account's credential as a bearer token. `title` is the vendor's, for the log.
     pub(super) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
-        cx.http.check(&cx.account.endpoint).map_err(|problem| Fault::invalid(problem.to_string()))?;
-        let headers = bearer(cx.account.credential.expose())
-            .ok_or_else(|| Fault::new(FaultKind::Refused, "the credential holds characters that no key has"))?;
+        cx.http.check(&cx.account.endpoint).map_err(|problem| Fault::invalid(format!("was not called: {problem}")))?;
+        let headers = bearer(cx.account.credential.expose()).ok_or_else(|| {
+            Fault::new(FaultKind::Refused, "was not called: the credential holds characters that no key has")
+        })?;
         let secrets = vec![cx.account.credential.clone()];
         Ok(Self { cx, title, headers, secrets, deadline: Instant::now() + BUDGET })
     }
@@ -72,7 +73,7 @@ impl<'a> Talk<'a> {
         let _turn = self.cx.http.turn(self.deadline).await.ok_or_else(|| {
             self.unsent(Fault::new(
                 FaultKind::Busy { after: None },
-                format!("too many requests to {} are under way", self.title),
+                "was not called: too many requests of this account are under way",
             ))
         })?;
         let mut tries = 0;
@@ -111,24 +112,19 @@ impl<'a> Talk<'a> {
     }
 
     fn judge(&self, call: &Call, outcome: Result<Raw, Broken>) -> Result<Answer, Failure> {
-        let title = self.title;
         let fault = match outcome {
-            Ok(Raw { status: 200..=299, body: Body::Json(json), .. }) => return Ok(Answer::new(title, json)),
-            Ok(Raw { status: 200..=299, body: Body::Empty, .. }) => return Ok(Answer::new(title, Value::Null)),
+            Ok(Raw { status: 200..=299, body: Body::Json(json), .. }) => return Ok(Answer::new(json)),
+            Ok(Raw { status: 200..=299, body: Body::Empty, .. }) => return Ok(Answer::new(Value::Null)),
             Ok(raw) => return Err(self.failure(call, &raw)),
             Err(Broken::Unconnected(cause)) => {
-                Fault::new(FaultKind::Unreachable, format!("{title} could not be reached: {}", self.shown(&cause)))
+                Fault::new(FaultKind::Unreachable, format!("could not be reached: {}", self.shown(&cause)))
             }
             Err(Broken::OutOfReach) => {
-                Fault::invalid(format!("{title} was not called: api_url is at an address that may not be reached"))
+                Fault::invalid("was not called: api_url is at an address that may not be reached")
             }
-            Err(Broken::Dropped(cause)) => {
-                Fault::unknown(format!("{title} broke the connection off: {}", self.shown(&cause)))
-            }
-            Err(Broken::Late) => Fault::unknown(format!("{title} did not answer in time")),
-            Err(Broken::TooLong) => {
-                Fault::unknown(format!("{title} sent an answer that is longer than any that makes sense"))
-            }
+            Err(Broken::Dropped(cause)) => Fault::unknown(format!("broke the connection off: {}", self.shown(&cause))),
+            Err(Broken::Late) => Fault::unknown("did not answer in time"),
+            Err(Broken::TooLong) => Fault::unknown("sent an answer that is longer than any that makes sense"),
         };
         Err(self.unsent(fault))
     }
@@ -161,12 +157,9 @@ impl<'a> Talk<'a> {
             400..=499 => (FaultKind::Invalid { field: param }, "refuses the request"),
             _ => (FaultKind::Unknown, "failed"),
         };
-        let title = self.title;
         let text = match &said {
-            Some(said) if !said.message.is_empty() => {
-                format!("{title} {what} ({status}): {}", self.shown(&said.message))
-            }
-            _ => format!("{title} {what} ({status})"),
+            Some(said) if !said.message.is_empty() => format!("{what} ({status}): {}", self.shown(&said.message)),
+            _ => format!("{what} ({status})"),
         };
         Failure { fault: Fault::new(kind, text), status: Some(status), said, doubtful: false }
     }
@@ -275,7 +268,7 @@ mod tests {
     async fn an_endless_answer_is_cut_off() {
         let server = Server::with(vec![answer(200, "", &" ".repeat(1_100_000))]).await;
         let failure = server.ask(create()).await.expect_err("too long");
-        assert_eq!(failure.fault, Fault::unknown("Acme sent an answer that is longer than any that makes sense"));
+        assert_eq!(failure.fault, Fault::unknown("sent an answer that is longer than any that makes sense"));
     }
 
     #[tokio::test]
@@ -355,10 +348,7 @@ mod tests {
             json!({"error": {"message": "bad admin-credential-1\n{\"@level\":5} sk-other-key-123 \u{7}".repeat(20)}});
         let server = Server::with(vec![answer(401, "", &body.to_string())]).await;
         let text = server.ask(create()).await.expect_err("refused").fault.text;
-        assert!(
-            text.starts_with("Acme refuses the credential (401): bad [redacted] {\"@level\":5} [redacted]"),
-            "{text}"
-        );
+        assert!(text.starts_with("refuses the credential (401): bad [redacted] {\"@level\":5} [redacted]"), "{text}");
         assert!(!text.contains("admin-credential-1") && !text.contains('\n') && text.chars().count() < 250, "{text}");
     }
 }

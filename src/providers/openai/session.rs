@@ -31,7 +31,8 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(cx: &'a Cx<'a>) -> Result<Self, Fault> {
         let identity = &cx.account.identity;
-        let project = identity.text("project_id").ok_or_else(|| Fault::invalid("project_id is missing"))?;
+        let project =
+            identity.text("project_id").ok_or_else(|| Fault::invalid("cannot be asked without a project_id"))?;
         let mut talk = Talk::new(cx, TITLE)?;
         if let Some(organization) = identity.text("organization") {
             talk = talk.header("openai-organization", organization);
@@ -49,13 +50,14 @@ impl<'a> Session<'a> {
 
     pub(super) async fn issue_shared(&self, order: &Order<'_>) -> Result<Issued, Fault> {
         let scope = &order.scope.0;
-        let account = scope.need("service_account_id").map_err(|error| Fault::invalid(error.to_string()))?;
+        let account =
+            scope.need("service_account_id").map_err(|error| Fault::invalid(format!("was not asked: {error}")))?;
         let mut body = Map::from_iter([("name".to_owned(), Value::from(order.name.0.as_str()))]);
         // An empty list would mean all permissions.
         if let Some(scopes) = scope.list("scopes").filter(|scopes| !scopes.is_empty()) {
             body.insert("scopes".into(), scopes.into());
         } else if !scope.flag("allow_unscoped") {
-            return Err(Fault::invalid("scopes are missing, and allow_unscoped is not set"));
+            return Err(Fault::invalid("was not asked: scopes are missing, and allow_unscoped is not set"));
         }
         if let Some(seconds) = self.seconds(order) {
             body.insert("expires_in_seconds".into(), seconds.into());
@@ -64,11 +66,11 @@ impl<'a> Session<'a> {
         let answer = self.talk.send(call).await.map_err(|failure| match () {
             () if failure.doubtful => failure.into(),
             () if is_unknown_expiry(&failure) => Fault::invalid(
-                "OpenAI has an API from before November 2026, which gives no expiry to a key of a service account: \
+                "has an API from before November 2026, which gives no expiry to a key of a service account: \
                  use mode=service_account, or no expiry",
             ),
             () if is_unknown_route(&failure) => Fault::invalid(
-                "OpenAI has an API that makes no keys for an existing service account: use mode=service_account",
+                "has an API that makes no keys for an existing service account: use mode=service_account",
             ),
             () if failure.vendor_said(404) => Fault::invalid(format!("{} (service_account_id)", failure.fault)),
             () => failure.into(),
@@ -133,7 +135,7 @@ impl<'a> Session<'a> {
         let answer = self.talk.send(call).await.map_err(|failure| {
             let old = is_unknown_route(&failure) || is_unknown_expiry(&failure);
             if old {
-                Fault::invalid("OpenAI has an API from before November 2026, which cannot move an expiry")
+                Fault::invalid("has an API from before November 2026, which cannot move an expiry")
             } else {
                 failure.into()
             }
@@ -155,7 +157,7 @@ impl<'a> Session<'a> {
         match self.talk.send(Call::delete(&self.path(&["api_keys", &key.id]))).await {
             Ok(answer) => deleted(&answer),
             Err(failure) if is_undeletable(&failure) => {
-                let text = "OpenAI has an API from before November 2026, which deletes no single key of a service \
+                let text = "has an API from before November 2026, which deletes no single key of a service \
                             account: delete the key or its service account in the dashboard, or use mode=service_account";
                 Err(Fault::new(FaultKind::Refused, format!("{text} ({})", failure.fault.text)))
             }
