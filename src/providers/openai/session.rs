@@ -13,7 +13,7 @@ use crate::providers::{Cursor, Cx, Fault, FaultKind, Found, Gone, Issued, Order,
 /// Entries of a page, the most that the vendor gives (specification of August).
 const PAGE: usize = 100;
 
-/// What a listing goes through. An own service account is found beside its key, which has a name of the vendor's.
+/// What a listing goes through. An own service account is found beside its key, and alone where it has none.
 const COLLECTIONS: &[&str] = &["keys", "accounts", "admin"];
 /// In `Ref::extra`: the service account that was made for this key and ends with it.
 const OWN_ACCOUNT: &str = "service_account";
@@ -281,25 +281,17 @@ fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Is
 }
 
 fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
-    let name = entry["name"].as_str().filter(|name| name.starts_with(prefix))?;
+    let ours = |entry: &'_ Value| entry["name"].as_str().filter(|name| name.starts_with(prefix)).map(str::to_owned);
     let id = entry["id"].as_str()?;
-    let key = match collection {
-        "accounts" => Ref::new(id, &[(OWN_ACCOUNT, id)]),
-        "admin" => Ref::new(id, &[(ADMIN, "true")]),
-        // The key of a service account that is ours alone goes with the account.
-        _ => match &entry["owner"]["service_account"] {
-            account if account["name"].as_str().is_some_and(|name| name.starts_with(prefix)) => {
-                Ref::new(id, &[(OWN_ACCOUNT, account["id"].as_str()?)])
-            }
-            _ => Ref::new(id, &[]),
-        },
+    let owner = &entry["owner"]["service_account"];
+    let (name, key) = match (collection, ours(owner)) {
+        ("accounts", _) => (ours(entry)?, Ref::new(id, &[(OWN_ACCOUNT, id)])),
+        ("admin", _) => (ours(entry)?, Ref::new(id, &[(ADMIN, "true")])),
+        // The key of an own service account has a name of the vendor's, and goes with the account.
+        (_, Some(name)) => (name, Ref::new(id, &[(OWN_ACCOUNT, owner["id"].as_str()?)])),
+        (_, None) => (ours(entry)?, Ref::new(id, &[])),
     };
-    Some(Found {
-        name: name.to_owned(),
-        is_key: collection != "accounts",
-        key,
-        created: parse_time(&entry["created_at"]),
-    })
+    Some(Found { name, is_key: collection != "accounts", key, created: parse_time(&entry["created_at"]) })
 }
 
 fn deleted(answer: &Answer) -> Result<Gone, Fault> {
