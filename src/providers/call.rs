@@ -46,12 +46,13 @@ impl Call {
     pub(super) fn url(&self, endpoint: &Url) -> Result<Url, Fault> {
         let mut url = endpoint.clone();
         {
-            let mut segments = url.path_segments_mut().map_err(|()| Fault::invalid("api_url cannot have a path"))?;
+            let mut segments =
+                url.path_segments_mut().map_err(|()| Fault::invalid("was not called: api_url cannot have a path"))?;
             segments.pop_if_empty();
             for segment in &self.path {
-                Kind::VendorId
-                    .parse(&Value::from(segment.as_str()))
-                    .map_err(|problem| Fault::invalid(format!("an id that cannot be part of a URL: {problem}")))?;
+                Kind::VendorId.parse(&Value::from(segment.as_str())).map_err(|problem| {
+                    Fault::invalid(format!("was not called: an id cannot be part of a URL: {problem}"))
+                })?;
                 segments.push(segment);
             }
         }

@@ -11,7 +11,7 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     /// The place that a cursor marks, or the start; with the name of its collection.
     pub(super) fn of(cursor: Option<&'a Cursor>, collections: &[&'static str]) -> Result<(&'static str, Self), Fault> {
-        let unreadable = || Fault::invalid("the cursor is of another listing");
+        let unreadable = || Fault::invalid("was not asked: the cursor is of another listing");
         let (name, at) = match cursor {
             None => (*collections.first().ok_or_else(unreadable)?, ""),
             Some(Cursor(text)) => text.split_once(' ').ok_or_else(unreadable)?,

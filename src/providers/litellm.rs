@@ -82,9 +82,9 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             limits: &["models", "spend", "rate"],
         },
         name_limit: 200,
-        revocation: "At once on a proxy of one process; other replicas may answer from their cache for a while.",
+        revocation: "At once on the replica that deletes it; another replica answers from its cache for up to 60 s.",
         unproven: &[
-            "How long another replica honours a deleted key is not documented.",
+            "How long another replica honours a deleted key is not documented; 60 s were measured on 1.106.2.",
             "Proxies before 1.100 have not been tried; key_type, which keeps keys from managing the proxy, is unknown to old ones, and ignored.",
             "A team or a user that does not exist is taken by the proxy without a word.",
         ],

@@ -38,9 +38,10 @@ pub(super) struct Talk<'a> {
 impl<'a> Talk<'a> {
     /// An operation that presents the account's credential as a bearer token. `title` is the vendor's, for the log.
     pub(super) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
-        cx.http.check(&cx.account.endpoint).map_err(|problem| Fault::invalid(problem.to_string()))?;
-        let headers = bearer(cx.account.credential.expose())
-            .ok_or_else(|| Fault::new(FaultKind::Refused, "the credential holds characters that no key has"))?;
+        cx.http.check(&cx.account.endpoint).map_err(|problem| Fault::invalid(format!("was not called: {problem}")))?;
+        let headers = bearer(cx.account.credential.expose()).ok_or_else(|| {
+            Fault::new(FaultKind::Refused, "was not called: the credential holds characters that no key has")
+        })?;
         let secrets = vec![cx.account.credential.clone()];
         Ok(Self { cx, title, headers, secrets, deadline: Instant::now() + BUDGET, details: false })
     }
@@ -80,7 +81,10 @@ impl<'a> Talk<'a> {
         let url = call.url(&self.cx.account.endpoint).map_err(|fault| self.unsent(fault))?;
         // Held while waiting too: what the vendor slows down should not be joined by others.
         let _turn = self.cx.http.turn(self.deadline).await.ok_or_else(|| {
-            self.unsent(Fault::new(FaultKind::Busy { after: None }, "too many requests to this account are under way"))
+            self.unsent(Fault::new(
+                FaultKind::Busy { after: None },
+                "was not called: too many requests of this account are under way",
+            ))
         })?;
         let mut tries = 0;
         let mut doubtful = false;

@@ -13,10 +13,12 @@ use crate::providers::{Cursor, Cx, Fault, FaultKind, Found, Gone, Issued, Order,
 /// Entries of a page, the most that the vendor gives (specification of August).
 const PAGE: usize = 100;
 
-/// What a listing goes through. An own service account stands for its key, which has a name of the vendor's.
+/// What a listing goes through. An own service account is found beside its key, and alone where it has none.
 const COLLECTIONS: &[&str] = &["keys", "accounts", "admin"];
 /// In `Ref::extra`: the service account that was made for this key and ends with it.
 const OWN_ACCOUNT: &str = "service_account";
+/// In `Ref::extra`: set where the vendor took no expiry for the key.
+const ENDLESS: &str = "endless";
 /// In `Ref::extra`: set where the key is an admin key.
 const ADMIN: &str = "admin";
 
@@ -29,7 +31,8 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) fn new(cx: &'a Cx<'a>) -> Result<Self, Fault> {
         let identity = &cx.account.identity;
-        let project = identity.text("project_id").ok_or_else(|| Fault::invalid("project_id is missing"))?;
+        let project =
+            identity.text("project_id").ok_or_else(|| Fault::invalid("cannot be asked without a project_id"))?;
         let mut talk = Talk::new(cx, TITLE)?;
         if let Some(organization) = identity.text("organization") {
             talk = talk.header("openai-organization", organization);
@@ -47,13 +50,14 @@ impl<'a> Session<'a> {
 
     pub(super) async fn issue_shared(&self, order: &Order<'_>) -> Result<Issued, Fault> {
         let scope = &order.scope.0;
-        let account = scope.need("service_account_id").map_err(|error| Fault::invalid(error.to_string()))?;
+        let account =
+            scope.need("service_account_id").map_err(|error| Fault::invalid(format!("was not asked: {error}")))?;
         let mut body = Map::from_iter([("name".to_owned(), Value::from(order.name.0.as_str()))]);
         // An empty list would mean all permissions.
         if let Some(scopes) = scope.list("scopes").filter(|scopes| !scopes.is_empty()) {
             body.insert("scopes".into(), scopes.into());
         } else if !scope.flag("allow_unscoped") {
-            return Err(Fault::invalid("scopes are missing, and allow_unscoped is not set"));
+            return Err(Fault::invalid("was not asked: scopes are missing, and allow_unscoped is not set"));
         }
         if let Some(seconds) = self.seconds(order) {
             body.insert("expires_in_seconds".into(), seconds.into());
@@ -68,9 +72,7 @@ impl<'a> Session<'a> {
             () if is_unknown_route(&failure) => Fault::invalid(
                 "has an API that makes no keys for an existing service account: use mode=service_account",
             ),
-            () if failure.vendor_said(404) => {
-                Fault::invalid(format!("has no such service_account_id in this project: {}", failure.fault))
-            }
+            () if failure.vendor_said(404) => Fault::invalid(format!("{} (service_account_id)", failure.fault)),
             () => failure.into(),
         })?;
         issued(&answer, "", |id| Ref::new(id, &[]))
@@ -80,6 +82,7 @@ impl<'a> Session<'a> {
         let path = self.path(&["service_accounts"]);
         let name = order.name.0.as_str();
         let mut warnings = Vec::new();
+        let mut endless = false;
         let answer = match self.seconds(order) {
             None => self.talk.send(Call::post(&path, json!({"name": name}))).await?,
             Some(seconds) => {
@@ -87,6 +90,7 @@ impl<'a> Session<'a> {
                 match self.talk.send(Call::post(&path, body)).await {
                     // A refusal of the field itself, so nothing was made.
                     Err(failure) if is_unknown_expiry(&failure) && !failure.doubtful => {
+                        endless = true;
                         warnings.push(
                             "OpenAI took no expiry for this key: if it is not revoked, it stays until it is deleted by hand"
                                 .to_owned(),
@@ -98,7 +102,9 @@ impl<'a> Session<'a> {
             }
         };
         let account = answer.need_id("/id")?;
-        match issued(&answer, "/api_key", |id| Ref::new(id, &[(OWN_ACCOUNT, account)])) {
+        let extra = [(OWN_ACCOUNT, account), (ENDLESS, "true")];
+        let extra = if endless { &extra[..] } else { &extra[..1] };
+        match issued(&answer, "/api_key", |id| Ref::new(id, extra)) {
             Ok(issued) => Ok(Issued { warnings, ..issued }),
             Err(fault) => {
                 let undo = Self { talk: self.talk.undo(), project: self.project };
@@ -120,6 +126,10 @@ impl<'a> Session<'a> {
     }
 
     pub(super) async fn extend(&self, key: &Ref, until: Time) -> Result<Time, Fault> {
+        if key.text(ENDLESS).is_some() {
+            // It outlives any moment already.
+            return Ok(until);
+        }
         let body = json!({"expires_in_seconds": seconds_until(self.talk.cx.clock.now(), until, LONGEST)});
         let call = Call::post(&self.path(&["api_keys", &key.id]), body).repeatable();
         let answer = self.talk.send(call).await.map_err(|failure| {
@@ -146,10 +156,7 @@ impl<'a> Session<'a> {
         }
         match self.talk.send(Call::delete(&self.path(&["api_keys", &key.id]))).await {
             Ok(answer) => deleted(&answer),
-            // Only this status is the old API's (specification of August): with another, the text may name a lost owner.
-            Err(failure)
-                if failure.vendor_said(400) && failure.mentions("service account") && !failure.mentions("archived") =>
-            {
+            Err(failure) if is_undeletable(&failure) => {
                 let text = "has an API from before November 2026, which deletes no single key of a service \
                             account: delete the key or its service account in the dashboard, or use mode=service_account";
                 Err(Fault::new(FaultKind::Refused, format!("{text} ({})", failure.fault.text)))
@@ -216,7 +223,7 @@ impl<'a> Session<'a> {
         let mut probe = Probe::default();
         let project = self.talk.send(Call::get(&self.path(&[]))).await.map_err(|failure| {
             if failure.vendor_said(404) {
-                Fault::invalid(format!("has no such project: {}", failure.fault))
+                Fault::invalid(format!("{} (project_id)", failure.fault))
             } else {
                 failure.into()
             }
@@ -283,21 +290,17 @@ fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Is
 }
 
 fn found(collection: &str, prefix: &str, entry: &Value) -> Option<Found> {
-    let name = as_name(&entry["name"], prefix)?;
+    let owner = &entry["owner"]["service_account"];
     let id = as_id(&entry["id"])?;
-    let key = match collection {
-        "accounts" => Ref::new(id, &[(OWN_ACCOUNT, id)]),
-        "admin" => Ref::new(id, &[(ADMIN, "true")]),
-        // The key of a service account that is ours alone goes with the account.
-        _ => match &entry["owner"]["service_account"] {
-            account if as_name(&account["name"], prefix).is_some() => {
-                Ref::new(id, &[(OWN_ACCOUNT, as_id(&account["id"])?)])
-            }
-            _ => Ref::new(id, &[]),
-        },
+    let (name, key) = match (collection, as_name(&owner["name"], prefix)) {
+        ("accounts", _) => (as_name(&entry["name"], prefix)?, Ref::new(id, &[(OWN_ACCOUNT, id)])),
+        ("admin", _) => (as_name(&entry["name"], prefix)?, Ref::new(id, &[(ADMIN, "true")])),
+        // The key of an own service account has a name of the vendor's, and goes with the account.
+        (_, Some(name)) => (name, Ref::new(id, &[(OWN_ACCOUNT, as_id(&owner["id"])?)])),
+        (_, None) => (as_name(&entry["name"], prefix)?, Ref::new(id, &[])),
     };
-    // An account of our name is a key too: the vendor names its key by itself, so that no other entry stands for it.
-    Some(Found { name: name.to_owned(), is_key: true, key, created: parse_time(&entry["created_at"]) })
+    let created = parse_time(&entry["created_at"]);
+    Some(Found { name: name.to_owned(), is_key: collection != "accounts", key, created })
 }
 
 fn deleted(answer: &Answer) -> Result<Gone, Fault> {
@@ -319,6 +322,11 @@ fn is_unknown_expiry(failure: &Failure) -> bool {
         && failure.mentions("expires_in_seconds")
         && (said.is_some_and(|said| said.code == "unknown_parameter")
             || unknown.iter().any(|text| failure.mentions(text)))
+}
+
+/// The key is of a service account, and the vendor deletes none of those (specification of August: 400).
+fn is_undeletable(failure: &Failure) -> bool {
+    failure.vendor_said(400) && failure.mentions("service account") && !failure.mentions("archived")
 }
 
 /// The vendor does not know the path or the method, as opposed to what the path names.

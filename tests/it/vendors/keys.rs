@@ -47,7 +47,9 @@ async fn a_key_that_somebody_else_deleted_is_gone_already() {
 async fn nothing_that_was_made_for_a_key_is_left_behind() {
     for stage in Stage::all() {
         let (name, issued) = stage.issue().await;
-        assert!(!stage.named(&name).await.is_empty(), "{}", stage.label);
+        let keys: Vec<_> = stage.named(&name).await.into_iter().filter(|found| found.is_key).collect();
+        assert_eq!(keys.len(), 1, "{}: the key itself, beside what was made for it", stage.label);
+        assert_eq!(keys[0].key.id, issued.key.id, "{}", stage.label);
         stage.end(&issued.key).await.expect("ended");
         assert_eq!(stage.named(&name).await.len(), 0, "{}", stage.label);
         let state = stage.simulator().state().await;
