@@ -55,6 +55,10 @@ async fn a_key_of_a_proxy_admin_infers_and_manages_nothing() {
     let master = real.account.credential.expose();
     let body = json!({"user_id": user, "user_role": "proxy_admin", "auto_create_key": false});
     assert_eq!(call(&real, master, "/user/new", Some(body)).await.0, 200);
+    let (_, issued) = real.issue().await;
+    let info = call(&real, master, &format!("/key/info?key={}", issued.key.id), None).await.1;
+    assert_eq!(info["info"]["user_id"], user.as_str(), "{info}");
+    real.end(&issued.key).await.expect("ended");
     infers_and_manages_nothing(&real).await;
     assert_eq!(call(&real, master, "/user/delete", Some(json!({"user_ids": [user]}))).await.0, 200);
 }
