@@ -52,6 +52,16 @@
 //!   on any node. Only opened HTTP clients are kept, and each is used while the stored record is the same to the letter.
 //! - A config's generation is a random word, not a number: a name that is deleted and written again never meets old keys.
 //! - Undoing a key that nobody waits for is the transport's part (a revocation sent to ourselves), not the mint's.
+//! - A path matches to the letter, a final slash included: the host's policies compare what was sent, and a second spelling of
+//!   a path would go around a rule about the first.
+//! - A role keeps the vendor that it was written for: another vendor would not know its limits and drop them.
+//! - A renewal moves nothing to an earlier time, neither the row's deadline nor the vendor's expiry: until the host has our
+//!   answer it keeps the older, perhaps longer, lease.
+//! - "Gone already" of a key that is younger than the vendor's lag, and a helper object found without its key, settle nothing:
+//!   the sweep asks again.
+//! - A retired account whose vendor and identity are the present config's is used with the present credential: an admin key
+//!   that was replaced is refused for old keys too.
+//! - `tidy` judges a row only where two listings, both begun after the row was live for the vendor's lag, do not show its key.
 
 pub mod base;
 pub mod engine;

@@ -1,11 +1,14 @@
+use std::time::Duration;
+
 use super::super::mount::AiMount;
 use super::super::roles::{Role, role_key};
 use super::super::step::step;
 use super::super::times::{DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
 use super::internal::Internal;
-use super::ledger::{AccountId, State};
+use super::ledger::{AccountId, Row, State};
 use super::life::{rfc3339, vendor_end, whole_seconds};
+use crate::base::Time;
 use crate::logical::{Error, Lease, Object, Response, Result};
 use crate::providers::{Expiry, Fault};
 
@@ -14,7 +17,6 @@ use crate::providers::{Expiry, Fault};
 pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Response> {
     mount.must_write().await?;
     let internal = Internal::read(&lease.internal)?;
-    let issued = lease.issue_time.ok_or_else(|| Error::Invalid("the lease has no issue time".into()))?;
     let role = record::get::<Role>(mount.storage.as_ref(), &role_key(&internal.role)).await?.ok_or_else(|| {
         Error::Invalid(format!("role {:?} does not exist any more: the lease ends at its ttl", internal.role))
     })?;
@@ -27,53 +29,83 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
         .await?
         .filter(|row| row.state == State::Live)
         .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read creds/<role> again".into()))?;
-
-    let now = mount.clock.now();
     let expiry = account.vendor.about().can.expiry;
-    let mount_max = mount.system.max_lease_ttl().await?;
-    let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
-    if let (Expiry::Fixed(_), Some(expires)) = (expiry, row.vendor_expiry) {
-        max_ttl = max_ttl.min(whole_seconds(expires - issued));
-    }
-    let left = whole_seconds(issued + max_ttl - now);
-    if left.is_zero() {
-        return Err(Error::Invalid("the lease is past its max_ttl: read creds/<role> again".into()));
-    }
-    let wanted = if lease.increment.is_zero() { role.ttl().unwrap_or(DEFAULT_TTL) } else { lease.increment };
-    let mut ttl = wanted.min(left);
-    if let Expiry::Movable(limits) = expiry
-        && ttl > limits.longest
-    {
-        // The host takes the caller's increment before our ttl, so only max_ttl can shorten it.
-        ttl = limits.longest;
-        max_ttl = whole_seconds(now + ttl - issued);
-    }
+    let mut term = Term::of(mount, &role, &lease, expiry, &row).await?;
     // Never earlier: until the host has our answer it keeps the older, perhaps longer, lease.
-    let end = now + ttl;
-    row.deadline = row.deadline.max(end);
+    row.deadline = row.deadline.max(term.end());
+    // A key that the vendor made without an expiry has none to move.
+    let moves = match (expiry, row.key.clone(), row.vendor_expiry) {
+        (Expiry::Movable(limits), Some(key), Some(before)) => {
+            let until = vendor_end(term.now, term.ttl, limits).max(before);
+            row.vendor_expiry = Some(until);
+            Some((key, until))
+        }
+        _ => None,
+    };
     mount.ledger.put(&row).await?;
     step("renew.after-row").await;
-    // A key that the vendor made without an expiry has none to move.
-    if let (Expiry::Movable(limits), Some(key), Some(expiry)) = (expiry, row.key.clone(), row.vendor_expiry) {
+    if let Some((key, until)) = moves {
         let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-        let until = vendor_end(now, ttl, limits).max(expiry);
         let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key.into(), until)).await;
         let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
         let granted = extended.map_err(|fault| upstream::error(account.vendor, fault, None))?;
         step("renew.after-vendor").await;
-        if granted < end {
-            max_ttl = whole_seconds(granted - issued);
-            ttl = whole_seconds(granted - now);
-            if ttl.is_zero() {
-                let text = "the vendor moved the key's expiry into the past: compare the clocks";
-                return Err(Error::Unavailable(text.into()));
-            }
+        term.bound_by(granted)?;
+        if granted < until {
+            row.vendor_expiry = Some(granted);
+            // For the inventory only: a row that says a later one harms nothing.
+            let _ = mount.ledger.put(&row).await;
         }
-        row.vendor_expiry = Some(granted);
-        // The vendor's expiry is for the inventory only: a row that says an older one harms nothing.
-        let _ = mount.ledger.put(&row).await;
     }
-    data.insert("expires_at".into(), rfc3339(now + ttl).into());
-    let lease = Lease { ttl, max_ttl, renewable: true, ..lease };
+    data.insert("expires_at".into(), rfc3339(term.end()).into());
+    let lease = Lease { ttl: term.ttl, max_ttl: term.max_ttl, renewable: true, ..lease };
     Ok(Response { lease: Some(lease), ..Response::data(data) })
+}
+
+/// What a renewal grants.
+struct Term {
+    issued: Time,
+    now: Time,
+    ttl: Duration,
+    max_ttl: Duration,
+}
+
+impl Term {
+    async fn of(mount: &AiMount, role: &Role, lease: &Lease, expiry: Expiry, row: &Row) -> Result<Self> {
+        let issued = lease.issue_time.ok_or_else(|| Error::Invalid("the lease has no issue time".into()))?;
+        let now = mount.clock.now();
+        let mount_max = mount.system.max_lease_ttl().await?;
+        let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
+        if let (Expiry::Fixed(_), Some(expires)) = (expiry, row.vendor_expiry) {
+            max_ttl = max_ttl.min(whole_seconds(expires - issued));
+        }
+        let left = whole_seconds(issued + max_ttl - now);
+        if left.is_zero() {
+            return Err(Error::Invalid("the lease is past its max_ttl: read creds/<role> again".into()));
+        }
+        let wanted = if lease.increment.is_zero() { role.ttl().unwrap_or(DEFAULT_TTL) } else { lease.increment };
+        let mut term = Self { issued, now, ttl: wanted.min(left), max_ttl };
+        if let Expiry::Movable(limits) = expiry {
+            term.bound_by(now + limits.longest)?;
+        }
+        Ok(term)
+    }
+
+    fn end(&self) -> Time {
+        self.now + self.ttl
+    }
+
+    /// The vendor ends the key at `end`, and so does the lease.
+    fn bound_by(&mut self, end: Time) -> Result<()> {
+        if end < self.end() {
+            self.ttl = whole_seconds(end - self.now);
+            self.max_ttl = whole_seconds(end - self.issued);
+        }
+        if self.ttl.is_zero() {
+            // To the host a ttl of 0 is the mount's default.
+            let text = "the vendor moved the key's expiry into the past: compare the clocks";
+            return Err(Error::Unavailable(text.into()));
+        }
+        Ok(())
+    }
 }
