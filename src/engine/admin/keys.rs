@@ -17,6 +17,9 @@ use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::{Gone, KeyName};
 use crate::schema::Name;
 
+/// Most keys of a list that are each looked at, 0.15 ms each: a list must not take long.
+const INFO_LIMIT: usize = 500;
+
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
         Path::new("keys/", "List the keys that this mount has made and that are not confirmed gone.").on(
@@ -53,7 +56,22 @@ form! {
 }
 
 async fn list(mount: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
-    Ok(Response::list(mount.ledger.ids(&arguments).await?, Object::new()))
+    let ids = mount.ledger.ids(&arguments).await?;
+    let mut info = Object::new();
+    if ids.len() > INFO_LIMIT {
+        let warning =
+            format!("key_info is left out of more than {INFO_LIMIT} keys: list them in pages, with limit and after");
+        return Ok(Response::list(ids, info).with_warnings([warning]));
+    }
+    for id in &ids {
+        if let Some(row) = mount.ledger.get(id).await? {
+            let about = json!({
+                "role": row.role, "config": row.config, "state": row.state, "deadline": rfc3339(row.deadline),
+            });
+            info.insert(id.clone(), about);
+        }
+    }
+    Ok(Response::list(ids, info))
 }
 
 async fn read(mount: Arc<AiMount>, arguments: KeyId, _: Call) -> Result<Response> {

@@ -13,6 +13,7 @@ async fn the_inventory_tells_whose_a_key_is_and_never_the_key() {
     let issued = mount.creds().await.expect("a key");
     let list = mount.send(Operation::List, "keys/", json!({})).await.expect("listed").data.expect("data");
     let id = list["keys"][0].as_str().expect("an id").to_owned();
+    assert_eq!(list["key_info"][&id]["role"], "dev");
     let data = mount.read(&format!("keys/{id}")).await.expect("a key").data.expect("data");
     assert_eq!((&data["role"], &data["config"], &data["state"]), (&json!("dev"), &json!("main"), &json!("live")));
     assert_eq!(data["key_id"], issued.text("key_id"));
