@@ -122,6 +122,13 @@ async fn a_standby_never_looks_for_lost_keys_and_does_so_once_it_is_active() {
         assert_eq!(cluster.rows("minting").await.len(), 1, "{round}");
 
         let seen = requests(&cluster).await.len();
+        // A new process reads what is stored at its start, so this row is not one it has never heard of. Not every
+        // server's standbys have one.
+        for standby in standbys.into_iter().filter(|standby| !standby.plugin_pids().is_empty()) {
+            standby.kill_plugin().await;
+        }
+        // Two of a sweep's turns in a test build: not what is asserted on, but a chance to see the row.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         for standby in standbys {
             standby.set_clock(3 * HOUR);
         }

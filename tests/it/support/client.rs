@@ -51,7 +51,8 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<Value>,
     ) -> Reply {
-        self.try_send(method, path, token, headers, body).await.expect("the server answers")
+        let reply = self.try_send(method, path, token, headers, body).await;
+        reply.unwrap_or_else(|error| panic!("{method} {path} at {}: {error:?}", self.url))
     }
 
     pub async fn call(&self, method: &str, path: &str, body: Value) -> Reply {
