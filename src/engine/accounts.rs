@@ -56,7 +56,7 @@ impl Account {
         Ok(Self { config, vendor, parsed, http })
     }
 
-    /// Whether both are the same account at the same vendor, whatever their credentials.
+    /// Whether both are the same account at the same vendor as far as their fields say, whatever their credentials.
     pub fn is_same(&self, other: &Self) -> bool {
         self.config.provider == other.config.provider && self.parsed.identity == other.parsed.identity
     }
@@ -64,6 +64,14 @@ impl Account {
     pub fn cx<'a>(&'a self, clock: &'a dyn Clock, rng: &'a dyn Rng) -> Cx<'a> {
         Cx { account: &self.parsed, http: &self.http, clock, rng }
     }
+}
+
+/// Who can end a key: the account that made it.
+pub struct Owner {
+    pub account: Arc<Account>,
+    /// The present config of that name, where it is the same account as far as its fields say: for when the vendor
+    /// refuses the retired credential.
+    pub newer: Option<Arc<Account>>,
 }
 
 /// Opened accounts. An entry is used only while the stored record is the same to the letter, so nothing here
@@ -85,18 +93,20 @@ impl Accounts {
         self.open(storage, config_key(name)).await
     }
 
-    /// The account that a key was made with, retired or not. Where the config of that name is the same account at the
-    /// vendor by now, its credential is the newer one and is used.
-    pub async fn of_generation(&self, storage: &dyn Storage, of: &AccountId) -> Result<Option<Arc<Account>>> {
-        let current = self.current(storage, &of.config).await?;
-        if current.as_ref().is_some_and(|account| account.config.generation == of.generation) {
-            return Ok(current);
+    /// The account that a key was made with, retired or not; none where it is not stored any more.
+    pub async fn of_generation(&self, storage: &dyn Storage, of: &AccountId) -> Result<Option<Owner>> {
+        // A present config that cannot be opened must not stand in the way of older keys.
+        let current = self.current(storage, &of.config).await;
+        if let Ok(Some(account)) = &current
+            && account.config.generation == of.generation
+        {
+            return Ok(Some(Owner { account: account.clone(), newer: None }));
         }
-        let retired = self.open(storage, retired_key(&of.config, &of.generation)).await?;
-        Ok(match (current, retired) {
-            (Some(current), Some(retired)) if current.is_same(&retired) => Some(current),
-            (_, retired) => retired,
-        })
+        let Some(account) = self.open(storage, retired_key(&of.config, &of.generation)).await? else {
+            return current.map(|_| None);
+        };
+        let newer = current.ok().flatten().filter(|current| current.is_same(&account));
+        Ok(Some(Owner { account, newer }))
     }
 
     /// Forgets what was opened from this storage key.

@@ -182,6 +182,10 @@ fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: 
     let account = before_account.merged(&sent);
     account.check_required(fields)?;
     let now = mount.clock.now();
+    if change.allowed_roles == Change::Clear {
+        let problem = "cannot be null, which would let every role in: write \"*\" for that, or the roles to let in";
+        return Err(Invalid::new("allowed_roles", problem).into());
+    }
     let config = Config {
         provider,
         generation: random_base32(mount.rng.as_ref(), GENERATION_LENGTH),
@@ -201,9 +205,11 @@ fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: 
         must_carry_credential(stored, &config, &secret, &sent)?;
     }
     let mut account = Account::open(config)?;
-    // The same account with another credential goes on as the same generation.
+    // The same account with another credential goes on as the same generation, if it is certain to be the same.
     let before = stored.and_then(|stored| Account::open(stored.clone()).ok());
-    if let Some(before) = before.filter(|before| before.is_same(&account)) {
+    let certain =
+        |before: &Account| vendor.about().identity_is_complete || before.parsed.credential == account.parsed.credential;
+    if let Some(before) = before.filter(|before| before.is_same(&account) && certain(before)) {
         account.config.generation = before.config.generation;
     }
     Ok(account)

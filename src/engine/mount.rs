@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::accounts::{Account, Accounts};
+use super::accounts::{Accounts, Owner};
 use super::lease::ledger::AccountId;
 use super::lease::sweep::{self, Sweeper};
 use super::lease::{self, Ledger, Running, naming};
 use super::record;
+use super::times::TAINTED_WAIT;
 use crate::base::{Clock, Rng};
 use crate::framework::{Locks, Mount};
 use crate::logical::{Error, Lease, Object, Operation, Response, Result, Setup, Storage, System};
@@ -32,6 +33,8 @@ pub struct AiMount {
     pub running: Running,
     /// Tainted was seen: the mount is being disabled or moved, and storage may be another's by now.
     suspect: AtomicBool,
+    /// How often Tainted was seen, so that an answer from before the last time clears nothing.
+    taints: AtomicU64,
     writer: OnceCell<bool>,
     sweeper: Mutex<Option<Sweeper>>,
     /// Held by the one tidy that may run.
@@ -60,6 +63,7 @@ impl AiMount {
             role_locks: Locks::default(),
             running: Running::default(),
             suspect: AtomicBool::new(false),
+            taints: AtomicU64::new(0),
             writer: OnceCell::new(),
             sweeper: Mutex::default(),
             tidying: tokio::sync::Mutex::default(),
@@ -99,9 +103,9 @@ impl AiMount {
     }
 
     /// The account that a key was made with.
-    pub async fn account_of(&self, of: &AccountId) -> Result<Arc<Account>> {
-        let account = self.accounts.of_generation(self.storage.as_ref(), of).await?;
-        account.ok_or_else(|| {
+    pub async fn owner(&self, of: &AccountId) -> Result<Owner> {
+        let owner = self.accounts.of_generation(self.storage.as_ref(), of).await?;
+        owner.ok_or_else(|| {
             Error::Unavailable(format!(
                 "the account of config {:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force -prefix` its lease, or its row under keys/ with force=true",
                 of.config
@@ -135,13 +139,14 @@ impl AiMount {
 
     /// After Tainted was seen nothing works until it is gone and storage is still ours; but leases are revoked.
     async fn admit_suspect(&self, operation: &Operation) -> Result<()> {
+        let taints = self.taints.load(Ordering::SeqCst);
         let tainted = self.system.tainted().await?;
         if !self.storage_is_ours().await? {
             return Err(Error::Unavailable(
                 "this mount's storage was moved: run `plugin reload -mounts=<path>` with the mount's new path".into(),
             ));
         }
-        if !tainted {
+        if !tainted && taints == self.taints.load(Ordering::SeqCst) {
             self.suspect.store(false, Ordering::SeqCst);
             self.running.set_draining(false);
             return Ok(());
@@ -170,15 +175,22 @@ impl Mount for AiMount {
     }
 
     async fn initialize(self: Arc<Self>) -> Result<()> {
-        self.sweep().await
+        // A process that starts in the middle of an unmount or a move learns of it here.
+        self.clone().rollback().await
     }
 
     async fn rollback(self: Arc<Self>) -> Result<()> {
         if self.system.tainted().await? {
+            self.taints.fetch_add(1, Ordering::SeqCst);
             self.suspect.store(true, Ordering::SeqCst);
             self.running.set_draining(true);
             self.accounts.forget_all();
             self.ledger.forget();
+            // Storage may not be this mount's any more, so `meta` is not written now; a sweep that runs reads it first.
+            if let Some(sweeper) = &*self.sweeper() {
+                sweeper.wake();
+            }
+            return Ok(());
         } else if self.suspect.load(Ordering::SeqCst) {
             // Not ours any more: nothing may be written here, least of all the row that says whose it is.
             self.admit_suspect(&Operation::Rollback).await?;
@@ -201,7 +213,9 @@ impl Mount for AiMount {
     async fn cleanup(&self) {
         drop(self.sweeper().take());
         let suspect = self.suspect.load(Ordering::SeqCst);
-        let tainted = self.system.tainted().await.unwrap_or(suspect);
+        // A host that is going away may not answer.
+        let tainted = tokio::time::timeout(TAINTED_WAIT, self.system.tainted()).await;
+        let tainted = tainted.ok().and_then(std::result::Result::ok).unwrap_or(suspect);
         if !tainted || !self.is_writer().await.unwrap_or(false) {
             return;
         }

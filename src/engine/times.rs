@@ -25,5 +25,7 @@ pub const SETTLE: Duration = Duration::from_secs(15 * 60);
 pub const RETRY: (Duration, Duration) = (MINUTE, HOUR);
 /// An unmount waits so long for running mints, and Cleanup so long for the remaining keys.
 pub const UNMOUNT_WAIT: Duration = Duration::from_secs(30);
+/// Cleanup asks the host whether the mount is being disabled; a shutdown leaves two seconds in all.
+pub const TAINTED_WAIT: Duration = Duration::from_millis(500);
 /// A tidy or a sweep's listing ends within so long; the host gives a request 90 s.
 pub const TIDY_BUDGET: Duration = MINUTE;

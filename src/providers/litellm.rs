@@ -55,6 +55,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             Field::new("user_id", Kind::Text, "User whom the use of every key is counted for."),
             Field::new("team_id", Kind::VendorId, "Team whose limits hold for every key too."),
         ],
+        identity_is_complete: true,
         scope: vec![
             Field::new("models", Kind::TextList, "Models that a key may call.").default("all"),
             Field::new("max_budget", Kind::Amount, "Most that a key may spend, in USD.").default("no limit"),

@@ -36,6 +36,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         Field::new("organization", Kind::VendorId, "Organization (org-…), for an admin key that belongs to several."),
         Field::new("api_url", Kind::Text, "Base URL of the API.").default(DEFAULT_URL),
     ],
+    identity_is_complete: true,
     scope: vec![
         Field::new(
             "mode",

@@ -42,6 +42,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         Field::new("workspace_id", Kind::VendorId, "Workspace whose keys are made.").default("the default workspace"),
         Field::new("api_url", Kind::Text, "Base URL of the API.").default(DEFAULT_URL),
     ],
+    identity_is_complete: false,
     scope: vec![
         Field::new("limit", Kind::Amount, "Most that a key may spend, in USD.").default("no limit"),
         Field::new(

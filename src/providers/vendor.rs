@@ -56,6 +56,9 @@ pub struct About {
     pub title: &'static str,
     /// Fields of a config. Those of `Kind::Secret` are the credential, all others the identity of the account.
     pub account: Vec<Field>,
+    /// Whether those that are not secret name one account. Where they do not, a new credential may be another account's,
+    /// whose "no such key" says nothing of the keys made before.
+    pub identity_is_complete: bool,
     /// Fields of a role.
     pub scope: Vec<Field>,
     pub can: Abilities,

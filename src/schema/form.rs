@@ -74,9 +74,7 @@ argument!(Name, Kind::Name, required true, |value| value?.as_str().map(|name| Se
 argument!(Secret, Kind::Secret, required true, |value| value?.as_str().map(Self::from));
 argument!(Duration, Kind::Duration, required true, |value| value?.as_u64().map(Self::from_secs));
 argument!(bool, Kind::Boolean, required false, |value| Some(value.and_then(Value::as_bool).unwrap_or(false)));
-argument!(u32, Kind::Integer { min: 0, max: i64::from(u32::MAX) }, required true, |value| {
-    value?.as_u64().and_then(|number| Self::try_from(number).ok())
-});
+argument!(i64, Kind::Integer { min: Self::MIN, max: Self::MAX }, required true, |value| value?.as_i64());
 argument!(Vec<String>, Kind::TextList, required true, |value| {
     Some(value?.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 });

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::parse_duration;
@@ -83,7 +85,9 @@ impl Kind {
             }
             Self::Duration => {
                 let duration = match value {
-                    Value::Number(number) => parse_duration(&number.to_string())?,
+                    Value::Number(number) => parse_duration(number.to_string().trim_end_matches(".0"))?,
+                    // Vault's own engines take an empty text for "not set", which is 0.
+                    Value::String(text) if text.trim().is_empty() => Duration::ZERO,
                     Value::String(text) => parse_duration(text)?,
                     _ => return None,
                 };

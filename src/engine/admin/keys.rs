@@ -90,11 +90,11 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         let warning = format!("only the row was dropped: the key named {:?} may live on at the vendor", row.name);
         return Ok(Response::default().with_warnings([warning]));
     }
-    let account = mount.account_of(&row.account()).await?;
-    let refused = |fault| upstream::error(account.vendor, fault, None);
+    let owner = mount.owner(&row.account()).await?;
+    let refused = |fault| upstream::error(owner.account.vendor, fault, None);
     let Some(key) = row.key.clone() else {
-        let listing = list_vendor(&mount, &account, VENDOR_BUDGET).await.map_err(refused)?;
-        let ended = end_by_name(&mount, &account, &KeyName(row.name.clone()), &listing).await.map_err(refused)?;
+        let listing = list_vendor(&mount, &owner, VENDOR_BUDGET).await.map_err(refused)?;
+        let ended = end_by_name(&mount, &owner, &KeyName(row.name.clone()), &listing).await.map_err(refused)?;
         let expired = row.vendor_expiry.is_some_and(|expiry| mount.clock.now() > expiry);
         if ended == 0 && !expired {
             // Not found proves nothing yet.
@@ -106,8 +106,8 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         mount.ledger.delete(&id).await?;
         return Ok(Response::default());
     };
-    let gone = end(&mount, &account, &key.into()).await.map_err(refused)?;
-    if gone == Gone::Already && is_young(&mount, &account, &row) {
+    let gone = end(&mount, &owner, &key.into()).await.map_err(refused)?;
+    if gone == Gone::Already && is_young(&mount, &owner.account, &row) {
         keep_for_the_sweep(&mount, row).await;
     } else {
         mount.ledger.delete(&id).await?;

@@ -29,8 +29,8 @@ form! {
 }
 
 async fn list(_: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
+    let limit = arguments.limit().unwrap_or(usize::MAX);
     let after = arguments.after.unwrap_or_default();
-    let limit = arguments.limit.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
     let mut names: Vec<String> = providers::ALL.iter().map(|vendor| vendor.about().name.to_owned()).collect();
     names.sort();
     Ok(Response::list(names.into_iter().filter(|name| *name > after).take(limit).collect(), Object::new()))

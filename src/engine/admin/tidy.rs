@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::accounts::Account;
+use super::super::accounts::Owner;
 use super::super::lease::at_vendor::{end, end_by_name, list};
 use super::super::lease::ledger::{AccountId, Row, State};
 use super::super::lease::life::rfc3339;
 use super::super::lease::naming;
 use super::super::mount::AiMount;
-use super::super::times::TIDY_BUDGET;
+use super::super::times::{LOOKS, TIDY_BUDGET};
 use super::super::upstream;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{Find, Found, KeyName};
+use crate::providers::{Find, Found, Gone, KeyName};
 use crate::schema::Name;
 
 /// Most entries of either list in an answer.
@@ -51,13 +51,13 @@ async fn tidy(mount: Arc<AiMount>, arguments: TidyArgs, _: Call) -> Result<Respo
     let only = arguments.config.map(|name| name.0);
     let mut tidy = Tidy::new(&mount, arguments.delete);
     let accounts = tidy.accounts(only.as_deref()).await?;
-    if let (Some(name), true) = (&only, accounts.is_empty()) {
+    if let (Some(name), true) = (&only, accounts.is_empty() && tidy.warnings.is_empty()) {
         return Err(Error::NotFound(format!("config {name:?} does not exist")));
     }
     // Read before the listings: whatever is made later is in neither.
     let rows = tidy.live_rows().await?;
-    for (id, account) in &accounts {
-        tidy.compare(id, account, &rows).await?;
+    for (id, owner) in &accounts {
+        tidy.compare(id, owner, &rows).await?;
     }
     Ok(tidy.into_response())
 }
@@ -67,6 +67,8 @@ struct Tidy<'a> {
     delete: bool,
     /// On the monotonic clock; the host gives a request 90 s.
     ends: Duration,
+    /// Names of left-over keys, each told once.
+    seen: BTreeSet<String>,
     keys_without_row: Vec<Value>,
     rows_without_key: Vec<Value>,
     deleted_keys: u64,
@@ -80,6 +82,7 @@ impl<'a> Tidy<'a> {
             mount,
             delete,
             ends: mount.clock.monotonic() + TIDY_BUDGET,
+            seen: BTreeSet::new(),
             keys_without_row: Vec::new(),
             rows_without_key: Vec::new(),
             deleted_keys: 0,
@@ -93,7 +96,7 @@ impl<'a> Tidy<'a> {
     }
 
     /// Every account of the mount, retired generations included.
-    async fn accounts(&mut self, only: Option<&str>) -> Result<Vec<(AccountId, Arc<Account>)>> {
+    async fn accounts(&mut self, only: Option<&str>) -> Result<Vec<(AccountId, Owner)>> {
         let (storage, mount) = (self.mount.storage.as_ref(), self.mount);
         let wanted = |name: &str| only.is_none_or(|only| only == name);
         let mut accounts = Vec::new();
@@ -102,7 +105,7 @@ impl<'a> Tidy<'a> {
             match mount.accounts.current(storage, &name).await {
                 Ok(Some(account)) => {
                     let generation = account.config.generation.clone();
-                    accounts.push((AccountId { config: name, generation }, account));
+                    accounts.push((AccountId { config: name, generation }, Owner { account, newer: None }));
                 }
                 Ok(None) => {}
                 Err(error) => self.warnings.push(format!("config {name:?} was not compared: {error}")),
@@ -116,8 +119,8 @@ impl<'a> Tidy<'a> {
             }
         }
         for id in retired {
-            match mount.account_of(&id).await {
-                Ok(account) => accounts.push((id, account)),
+            match mount.owner(&id).await {
+                Ok(owner) => accounts.push((id, owner)),
                 Err(error) => self.warnings.push(format!("retired config {:?} was not compared: {error}", id.config)),
             }
         }
@@ -127,7 +130,7 @@ impl<'a> Tidy<'a> {
     /// Rows that are being made, or that the sweep is settling, are not judged.
     async fn live_rows(&mut self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
-        for id in self.mount.ledger.ids(&ListArgs { after: None, limit: None }).await? {
+        for id in self.mount.ledger.ids(&ListArgs::all()).await? {
             match self.mount.ledger.get(&id).await {
                 Ok(row) => rows.extend(row.filter(|row| row.state == State::Live && !self.mount.running.contains(&id))),
                 Err(error) => self.warnings.push(format!("row {id} was not judged: {error}")),
@@ -136,35 +139,37 @@ impl<'a> Tidy<'a> {
         Ok(rows)
     }
 
-    async fn compare(&mut self, id: &AccountId, account: &Account, rows: &[Row]) -> Result<()> {
+    async fn compare(&mut self, id: &AccountId, owner: &Owner, rows: &[Row]) -> Result<()> {
         let config = &id.config;
-        let lag = match account.vendor.about().can.find {
-            Find::ByName { lag } => lag,
-            Find::ByOurId => Duration::ZERO,
+        let lag = match owner.account.vendor.about().can.find {
+            Find::ByName { lag } => lag.max(LOOKS[0]),
+            Find::ByOurId => LOOKS[0],
             Find::Never => {
                 self.warnings.push(format!("config {config:?}: its vendor lists no keys, so it cannot be compared"));
                 return Ok(());
             }
         };
         let now = self.mount.clock.now();
-        let Some(listing) = self.list(config, account).await else { return Ok(()) };
-        self.keys_without_row(config, account, &listing).await?;
+        let Some(listing) = self.list(config, owner).await else { return Ok(()) };
+        self.keys_without_row(config, owner, &listing).await?;
         let old_enough = |row: &&Row| row.account() == *id && row.created + lag < now;
         let shown = shown(&listing);
         let missing: Vec<&Row> =
             rows.iter().filter(old_enough).filter(|row| !shown.contains(row.name.as_str())).collect();
         if !missing.is_empty() {
-            self.rows_without_key(config, account, &missing).await?;
+            self.rows_without_key(config, owner, &missing).await?;
         }
         Ok(())
     }
 
-    async fn list(&mut self, config: &str, account: &Account) -> Option<Vec<Found>> {
-        match list(self.mount, account, self.left()).await {
+    async fn list(&mut self, config: &str, owner: &Owner) -> Option<Vec<Found>> {
+        match list(self.mount, owner, self.left()).await {
             Ok(listing) => Some(listing),
             Err(fault) => {
-                self.warnings
-                    .push(format!("config {config:?} was not compared: {}", upstream::text(account.vendor, &fault)));
+                self.warnings.push(format!(
+                    "config {config:?} was not compared: {}",
+                    upstream::text(owner.account.vendor, &fault)
+                ));
                 None
             }
         }
@@ -172,7 +177,7 @@ impl<'a> Tidy<'a> {
 
     /// Rows are asked for after the listing, and a key's row is stored before the key is made: a listed key without a
     /// row is left over.
-    async fn keys_without_row(&mut self, config: &str, account: &Account, listing: &[Found]) -> Result<()> {
+    async fn keys_without_row(&mut self, config: &str, owner: &Owner, listing: &[Found]) -> Result<()> {
         let mut left_over: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
         for found in listing {
             let Some(id) = naming::id_of(&found.name, &self.mount.tag) else { continue };
@@ -181,6 +186,10 @@ impl<'a> Tidy<'a> {
             }
         }
         for (name, found) in left_over {
+            // Two configs may be one account at the vendor.
+            if !self.seen.insert(name.to_owned()) {
+                continue;
+            }
             // The key itself stands for what was made with it.
             let first = found.iter().find(|found| found.is_key).unwrap_or(&found[0]);
             let created = first.created.map(rfc3339);
@@ -189,11 +198,11 @@ impl<'a> Tidy<'a> {
                 "config": config, "key_id": key_id, "key_name": name, "created": created,
             }));
             if self.delete && !self.left().is_zero() {
-                match end_by_name(self.mount, account, &KeyName(name.to_owned()), listing).await {
+                match end_by_name(self.mount, owner, &KeyName(name.to_owned()), listing).await {
                     Ok(_) => self.deleted_keys += 1,
                     Err(fault) => self
                         .warnings
-                        .push(format!("{name:?} was not deleted: {}", upstream::text(account.vendor, &fault))),
+                        .push(format!("{name:?} was not deleted: {}", upstream::text(owner.account.vendor, &fault))),
                 }
             }
         }
@@ -202,7 +211,7 @@ impl<'a> Tidy<'a> {
 
     /// A page may have been skipped while keys came and went, so before anything is deleted a second listing must
     /// agree with the first.
-    async fn rows_without_key(&mut self, config: &str, account: &Account, missing: &[&Row]) -> Result<()> {
+    async fn rows_without_key(&mut self, config: &str, owner: &Owner, missing: &[&Row]) -> Result<()> {
         for row in missing {
             self.rows_without_key.push(json!({
                 "id": row.id, "config": config, "role": row.role, "key_name": row.name,
@@ -211,7 +220,7 @@ impl<'a> Tidy<'a> {
         if !self.delete {
             return Ok(());
         }
-        let Some(second) = self.list(config, account).await else { return Ok(()) };
+        let Some(second) = self.list(config, owner).await else { return Ok(()) };
         let shown = shown(&second);
         for row in missing.iter().filter(|row| !shown.contains(row.name.as_str())) {
             let _lock = self.mount.ledger.locks.write(&row.id).await;
@@ -220,15 +229,19 @@ impl<'a> Tidy<'a> {
             if self.left().is_zero() {
                 break;
             }
-            match end(self.mount, account, &key.into()).await {
-                Ok(_) => {
+            match end(self.mount, owner, &key.into()).await {
+                Ok(gone) => {
+                    if gone == Gone::Now {
+                        self.warnings
+                            .push(format!("the key of row {} was there under another name, and was deleted", row.id));
+                    }
                     self.mount.ledger.delete(&row.id).await?;
                     self.deleted_rows += 1;
                 }
                 Err(fault) => self.warnings.push(format!(
                     "row {} was not deleted: {}",
                     row.id,
-                    upstream::text(account.vendor, &fault)
+                    upstream::text(owner.account.vendor, &fault)
                 )),
             }
         }

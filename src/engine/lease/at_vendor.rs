@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use super::super::accounts::Account;
+use super::super::accounts::{Account, Owner};
 use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;
 use super::ledger::Row;
 use super::naming;
-use crate::providers::{Cursor, Fault, Find, Found, Gone, KeyName, Ref};
+use crate::providers::{Cursor, Fault, FaultKind, Find, Found, Gone, KeyName, Ref};
 
 /// Most pages of one listing: 100 keys each at the vendors that page.
 const PAGE_LIMIT: usize = 1000;
@@ -14,8 +14,23 @@ const FOUND_LIMIT: usize = 100_000;
 /// Longest id of a vendor's that is kept, in bytes.
 const ID_LIMIT: usize = 256;
 
-/// Ends one key at the vendor. Repeatable.
-pub async fn end(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone, Fault> {
+/// Ends one key at the vendor. Repeatable. Where the vendor refuses a retired credential the present one is tried; its
+/// "no such key" proves nothing then, for it may be another account's.
+pub async fn end(mount: &AiMount, owner: &Owner, key: &Ref) -> Result<Gone, Fault> {
+    let refused = match end_as(mount, &owner.account, key).await {
+        Err(fault) if fault.kind == FaultKind::Refused => fault,
+        ended => return ended,
+    };
+    match &owner.newer {
+        Some(newer) => match end_as(mount, newer, key).await {
+            Ok(Gone::Already) if !newer.vendor.about().identity_is_complete => Err(refused),
+            ended => ended,
+        },
+        None => Err(refused),
+    }
+}
+
+async fn end_as(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone, Fault> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
     let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, None)).await;
     ended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
@@ -31,22 +46,24 @@ pub fn is_young(mount: &AiMount, account: &Account, row: &Row) -> bool {
 
 /// Ends whatever carries exactly this name; returns how many keys that were. A helper object alone does not count:
 /// the key that it was made for may be missing from a listing that lags.
-pub async fn end_by_name(
-    mount: &AiMount,
-    account: &Account,
-    name: &KeyName,
-    listing: &[Found],
-) -> Result<usize, Fault> {
+pub async fn end_by_name(mount: &AiMount, owner: &Owner, name: &KeyName, listing: &[Found]) -> Result<usize, Fault> {
     let mut keys = 0;
     for found in listing.iter().filter(|found| found.name == name.0) {
-        end(mount, account, &found.key).await?;
+        end(mount, owner, &found.key).await?;
         keys += usize::from(found.is_key);
     }
     Ok(keys)
 }
 
-/// Everything at the vendor that carries this mount's tag.
-pub async fn list(mount: &AiMount, account: &Account, limit: Duration) -> Result<Vec<Found>, Fault> {
+/// Everything at the vendor that carries this mount's tag, by whichever credential the vendor takes.
+pub async fn list(mount: &AiMount, owner: &Owner, limit: Duration) -> Result<Vec<Found>, Fault> {
+    match (list_as(mount, &owner.account, limit).await, &owner.newer) {
+        (Err(fault), Some(newer)) if fault.kind == FaultKind::Refused => list_as(mount, newer, limit).await,
+        (listed, _) => listed,
+    }
+}
+
+async fn list_as(mount: &AiMount, account: &Account, limit: Duration) -> Result<Vec<Found>, Fault> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
     let prefix = format!("{}-", mount.tag);
     let pages =

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::accounts::Account;
+use super::super::accounts::{Account, Owner};
 use super::super::mount::AiMount;
 use super::super::roles::{Role, not_allowed, role_key};
 use super::super::step::step;
@@ -170,9 +170,10 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
 }
 
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
-async fn undo(mount: &AiMount, account: &Account, row: Row) {
+async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row) {
     let Some(key) = row.key.clone() else { return };
-    let undone = match at_vendor::end(mount, account, &key.into()).await {
+    let owner = Owner { account: account.clone(), newer: None };
+    let undone = match at_vendor::end(mount, &owner, &key.into()).await {
         // The vendor may not know so fresh a key everywhere yet.
         Ok(gone) if gone != Gone::Already || !at_vendor::is_young(mount, account, &row) => {
             mount.ledger.delete(&row.id).await

@@ -158,10 +158,10 @@ impl Ledger {
     }
 
     pub async fn put(&self, row: &Row) -> Result<()> {
-        record::put(self.storage.as_ref(), key(&row.id), row, false).await?;
+        // Noted first: a write that fails may have gone through all the same.
         let left = (row.deadline - self.clock.now()).to_std().unwrap_or_default();
         self.note(row, Some(self.clock.monotonic() + left));
-        Ok(())
+        record::put(self.storage.as_ref(), key(&row.id), row, false).await
     }
 
     pub async fn delete(&self, id: &str) -> Result<()> {
@@ -173,7 +173,7 @@ impl Ledger {
     /// Ids in order, as a list asks for them; read from storage, so a standby can answer.
     pub async fn ids(&self, arguments: &ListArgs) -> Result<Vec<String>> {
         let after = arguments.after.as_deref().unwrap_or("");
-        let limit = arguments.limit.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
+        let limit = arguments.limit().unwrap_or(usize::MAX);
         let mut ids = Vec::new();
         for shard in self.storage.list(FOLDER).await? {
             if ids.len() >= limit {
@@ -194,13 +194,14 @@ impl Ledger {
     pub async fn load(&self) -> Result<()> {
         let epoch = self.index().epoch;
         let mut loaded = Loaded::All;
-        for id in self.ids(&ListArgs { after: None, limit: None }).await? {
+        for id in self.ids(&ListArgs::all()).await? {
             if self.index().rows.contains_key(&id) {
                 continue;
             }
             match self.get(&id).await {
-                Ok(Some(row)) => self.note(&row, None),
-                Ok(None) => {}
+                // What was noted meanwhile is newer.
+                Ok(Some(row)) if !self.index().rows.contains_key(&id) => self.note(&row, None),
+                Ok(_) => {}
                 // Storage that fails will fail for the next row too.
                 Err(error @ (Error::Storage(_) | Error::ReadOnly)) => return Err(error),
                 Err(error) => {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::super::accounts::Owner;
 use super::super::mount::AiMount;
 use super::super::roles::{Role, role_key};
 use super::super::step::step;
@@ -21,7 +22,9 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
         Error::Invalid(format!("role {:?} does not exist any more: the lease ends at its ttl", internal.role))
     })?;
     let of = AccountId { config: internal.config, generation: internal.generation };
-    let account = mount.account_of(&of).await?;
+    let Owner { account, newer } = mount.owner(&of).await?;
+    // The present credential, where the account is certain to be the same; the retired one may be refused by now.
+    let account = newer.filter(|newer| newer.vendor.about().identity_is_complete).unwrap_or(account);
     let _lock = mount.ledger.locks.write(&internal.id).await;
     let mut row = mount
         .ledger

@@ -14,22 +14,22 @@ pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
     let _lock = mount.ledger.locks.write(&internal.id).await;
     let row = mount.ledger.get(&internal.id).await?;
     step("revoke.before-vendor").await;
-    let account = mount.accounts.of_generation(mount.storage.as_ref(), &of).await?;
-    if account.is_none() && row.is_none() {
+    let owner = mount.accounts.of_generation(mount.storage.as_ref(), &of).await?;
+    if owner.is_none() && row.is_none() {
         // A row goes when the vendor has confirmed its key gone, and an account goes with its last row.
         tracing::info!(mount = mount.tag, id = internal.id, "revoked a lease whose key was ended before");
         return Ok(Response::default());
     }
-    let account = match account {
-        Some(account) => account,
-        None => mount.account_of(&of).await?,
+    let owner = match owner {
+        Some(owner) => owner,
+        None => mount.owner(&of).await?,
     };
-    match end(mount, &account, &internal.key.into()).await {
+    match end(mount, &owner, &internal.key.into()).await {
         Ok(gone) => {
             step("revoke.after-vendor").await;
             match row {
                 // The vendor may not know so fresh a key everywhere yet: the sweep asks again.
-                Some(row) if gone == Gone::Already && is_young(mount, &account, &row) => {
+                Some(row) if gone == Gone::Already && is_young(mount, &owner.account, &row) => {
                     keep_for_the_sweep(mount, row).await;
                 }
                 _ => mount.ledger.delete(&internal.id).await?,
@@ -39,7 +39,7 @@ pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
             if let Some(row) = row {
                 keep_for_the_sweep(mount, row).await;
             }
-            return Err(upstream::error(account.vendor, fault, None));
+            return Err(upstream::error(owner.account.vendor, fault, None));
         }
     }
     step("revoke.after-row").await;

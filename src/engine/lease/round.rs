@@ -3,35 +3,46 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::super::accounts::Account;
+use super::super::accounts::Owner;
 use super::super::mount::AiMount;
 use super::super::times::{LIVE_GRACE, LOOKS, SETTLE, TIDY_BUDGET};
 use super::super::upstream;
 use super::at_vendor::{end, end_by_name, is_young, list};
 use super::ledger::{AccountId, Held, Row, State};
+use crate::base::Time;
 use crate::logical::Result;
 use crate::providers::{Fault, FaultKind, Find, Found, Gone, KeyName};
 
 /// One pass of the sweep over the rows: one listing an account at the most, and no more tries at an account that is out.
 pub struct Round<'a> {
     mount: &'a AiMount,
-    /// The mount goes away: whatever is left is due now.
-    last: bool,
+    pass: Pass,
     listings: Mutex<HashMap<AccountId, Arc<Listing>>>,
     out: Mutex<HashSet<AccountId>>,
-    /// Unknown outcomes by account.
-    unknown: Mutex<HashMap<AccountId, u32>>,
+    /// Failures that may be about one key only, by account.
+    failures: Mutex<HashMap<AccountId, u32>>,
+}
+
+/// Why there is a round.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// The host's tick.
+    Tick,
+    /// The mount is being disabled or moved: what is unsettled is due now.
+    Drain,
+    /// The mount goes away: everything is due, and no later round will look again.
+    Final,
 }
 
 /// What an account's listing gave in this round, its failure included.
 type Listing = OnceCell<std::result::Result<Vec<Found>, Fault>>;
 
-/// So many keys of one account with an unknown outcome make an outage.
+/// So many keys of one account that the vendor refuses, or of unknown outcome, make an outage.
 const OUTAGE: u32 = 3;
 
 impl<'a> Round<'a> {
-    pub fn new(mount: &'a AiMount, last: bool) -> Self {
-        Self { mount, last, listings: Mutex::default(), out: Mutex::default(), unknown: Mutex::default() }
+    pub fn new(mount: &'a AiMount, pass: Pass) -> Self {
+        Self { mount, pass, listings: Mutex::default(), out: Mutex::default(), failures: Mutex::default() }
     }
 
     /// Whether there may be something to do about a row.
@@ -39,7 +50,7 @@ impl<'a> Round<'a> {
         let now = self.mount.clock.monotonic();
         match held.state {
             State::Minting if self.mount.running.contains(id) => false,
-            State::Minting | State::Revoking => self.last || now >= held.next,
+            State::Minting | State::Revoking => self.pass != Pass::Tick || now >= held.next,
             State::Live => {
                 // A wall clock that was set forward must not end what this instance knows to be younger.
                 self.mount.clock.now() > held.deadline + LIVE_GRACE
@@ -61,23 +72,30 @@ impl<'a> Round<'a> {
         let ledger = &self.mount.ledger;
         let _lock = ledger.locks.write(id).await;
         let Some(mut row) = ledger.get(id).await? else { return Ok(()) };
-        if !self.last && row.state == State::Live && self.mount.clock.now() <= row.deadline + LIVE_GRACE {
+        let early = row.state == State::Live && self.mount.clock.now() <= row.deadline + LIVE_GRACE;
+        if early && self.pass != Pass::Final {
             return Ok(());
         }
+        // The vendor itself has ended what it granted until then.
+        let ended = row.key.is_some() && self.is_past(row.vendor_expiry);
         let account_id = row.account();
         if lock(&self.out).contains(&account_id) {
             return Ok(());
         }
-        let account = self.mount.account_of(&account_id).await?;
+        let owner = match self.mount.owner(&account_id).await {
+            Err(error) if ended => return self.drop_ended(&row, &error.to_string()).await,
+            owner => owner?,
+        };
         let settled = match row.key.clone() {
-            Some(key) => end(self.mount, &account, &key.into())
-                .await
-                .map(|gone| self.last || gone != Gone::Already || !is_young(self.mount, &account, &row)),
-            None => self.look(&row, &account, &account_id).await,
+            Some(key) => end(self.mount, &owner, &key.into()).await.map(|gone| {
+                self.pass == Pass::Final || gone != Gone::Already || !is_young(self.mount, &owner.account, &row)
+            }),
+            None => self.look(&row, &owner, &account_id).await,
         };
         match settled {
             Ok(true) => ledger.delete(id).await,
             Ok(false) => Ok(()),
+            Err(fault) if ended && fault.kind == FaultKind::Refused => self.drop_ended(&row, &fault.text).await,
             Err(fault) => {
                 self.note(&account_id, &fault);
                 if row.state == State::Live {
@@ -85,39 +103,46 @@ impl<'a> Round<'a> {
                     row.state = State::Revoking;
                     ledger.put(&row).await?;
                 }
-                Err(upstream::error(account.vendor, fault, None))
+                Err(upstream::error(owner.account.vendor, fault, None))
             }
         }
     }
 
+    /// A row whose key nobody can ask about any more, and which has ended by itself.
+    async fn drop_ended(&self, row: &Row, why: &str) -> Result<()> {
+        tracing::warn!(mount = self.mount.tag, id = row.id, name = row.name, why, "a key ended by its vendor's expiry");
+        self.mount.ledger.delete(&row.id).await
+    }
+
+    fn is_past(&self, expiry: Option<Time>) -> bool {
+        expiry.is_some_and(|expiry| self.mount.clock.now() > expiry + LIVE_GRACE)
+    }
+
     /// Looks for the key of a row that does not know whether it was made. True: nothing of it is left for certain.
-    async fn look(&self, row: &Row, account: &Account, account_id: &AccountId) -> std::result::Result<bool, Fault> {
-        let expired = row.vendor_expiry.is_some_and(|expiry| self.mount.clock.now() > expiry + LIVE_GRACE);
-        if account.vendor.about().can.find == Find::Never {
+    async fn look(&self, row: &Row, owner: &Owner, account_id: &AccountId) -> std::result::Result<bool, Fault> {
+        // What was asked for, perhaps not what was granted: it only ends the looking.
+        let expired = self.is_past(row.vendor_expiry);
+        if owner.account.vendor.about().can.find == Find::Never {
             return Ok(expired);
         }
         let listing = lock(&self.listings).entry(account_id.clone()).or_default().clone();
-        let listed = match listing.get_or_init(|| list(self.mount, account, TIDY_BUDGET)).await {
-            Ok(listed) => listed,
-            // What cannot be found any more has ended by itself.
-            Err(_) if expired => return Ok(true),
-            Err(fault) => return Err(fault.clone()),
-        };
-        if end_by_name(self.mount, account, &KeyName(row.name.clone()), listed).await? > 0 {
+        let listed =
+            listing.get_or_init(|| list(self.mount, owner, TIDY_BUDGET)).await.as_ref().map_err(Fault::clone)?;
+        if end_by_name(self.mount, owner, &KeyName(row.name.clone()), listed).await? > 0 {
             return Ok(true);
         }
         // Not found proves nothing: the listing lags, or the request is in flight.
         let looks = self.mount.ledger.looked(&row.id);
-        Ok(expired || (!self.last && looks >= LOOKS.len()))
+        Ok(self.pass != Pass::Final && (looks >= LOOKS.len() || (expired && looks > 1)))
     }
 
     /// Whether an account is out, so that its other keys need not be tried in this round.
     fn note(&self, account_id: &AccountId, fault: &Fault) {
         let out = match fault.kind {
-            FaultKind::Refused | FaultKind::Busy { .. } | FaultKind::Unreachable => true,
-            FaultKind::Unknown => {
-                let mut unknown = lock(&self.unknown);
-                let count = unknown.entry(account_id.clone()).or_default();
+            FaultKind::Busy { .. } | FaultKind::Unreachable => true,
+            FaultKind::Refused | FaultKind::Unknown => {
+                let mut failures = lock(&self.failures);
+                let count = failures.entry(account_id.clone()).or_default();
                 *count += 1;
                 *count >= OUTAGE
             }

@@ -11,7 +11,7 @@ use super::super::accounts::retired_key;
 use super::super::mount::AiMount;
 use super::super::times::UNMOUNT_WAIT;
 use super::ledger::AccountId;
-use super::round::Round;
+use super::round::{Pass, Round};
 use crate::logical::{Error, Result};
 
 /// Keys ended at the same time; the accounts' own limits come below this.
@@ -71,7 +71,7 @@ async fn tick(mount: &AiMount) -> Result<()> {
     if draining {
         mount.running.idle(UNMOUNT_WAIT).await;
     }
-    let round = Round::new(mount, draining);
+    let round = Round::new(mount, if draining { Pass::Drain } else { Pass::Tick });
     let held = mount.ledger.held().into_iter();
     let mut due: Vec<_> = held.filter(|(id, held)| round.is_due(id, held)).map(|(id, held)| (held.tries, id)).collect();
     // What has failed often must not keep the others waiting.
@@ -88,7 +88,7 @@ pub async fn end_everything(mount: &AiMount) {
     let ended = async {
         mount.running.idle(UNMOUNT_WAIT / 2).await;
         mount.ledger.load().await?;
-        let round = Round::new(mount, true);
+        let round = Round::new(mount, Pass::Final);
         let ids: Vec<String> = mount.ledger.held().into_iter().map(|(id, _)| id).collect();
         futures_util::stream::iter(ids).for_each_concurrent(CONCURRENCY, |id| round.settle(id)).await;
         Ok::<_, Error>(())

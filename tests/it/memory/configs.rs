@@ -80,6 +80,29 @@ async fn a_changed_credential_keeps_the_generation_and_a_changed_project_does_no
 }
 
 #[tokio::test]
+async fn a_credential_that_alone_names_the_account_makes_a_generation() {
+    let case = Case::named("openrouter");
+    let bench = Bench::new();
+    let mount = bench.mount_with(&case).await;
+    let generation =
+        async || mount.read("config/main").await.expect("a config").data.expect("data")["generation"].clone();
+    let first = generation().await;
+    mount.write("config/main", json!({"management_key": case.admin_key})).await.expect("the same again");
+    assert_eq!(generation().await, first);
+    let other = json!({"management_key": "sk-or-v1-management-of-another-account", "verify": false});
+    mount.write("config/main", other).await.expect("another");
+    assert_ne!(generation().await, first);
+}
+
+#[tokio::test]
+async fn null_opens_a_config_to_nobody_by_mistake() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("openai")).await;
+    let error = mount.send(Operation::Patch, "config/main", json!({"allowed_roles": null})).await.expect_err("refused");
+    assert!(error.to_string().contains("allowed_roles"), "{error}");
+}
+
+#[tokio::test]
 async fn a_field_of_another_vendor_is_refused_by_name() {
     let bench = Bench::new();
     let mount = bench.mount_with(&Case::named("openai")).await;

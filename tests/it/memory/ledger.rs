@@ -314,6 +314,31 @@ async fn an_old_key_is_ended_with_the_newer_credential_of_the_same_account() {
 }
 
 #[tokio::test]
+async fn another_accounts_word_on_a_key_settles_nothing() {
+    // At OpenRouter nothing but the credential says which account it is.
+    let case = Case::named("openrouter");
+    let bench = Bench::new();
+    let mount = bench.mount_with(&case).await;
+    // Without a guardrail, whose deletion would prove the account.
+    mount.write("roles/dev", json!({"allowed_models": null})).await.expect("a role");
+    let issued = mount.creds().await.expect("a key");
+    mount.delete("config/main").await.expect("deleted");
+    let key = format!("retired/main/{}", bench.storage.list("retired/main/").await.expect("listed")[0]);
+    let old = bench.storage.get(&key).await.expect("read").expect("stored");
+    let value = old.expose().replace(case.admin_key, "sk-refused-by-now-0000").into();
+    bench.storage.put(Entry { key, value, seal_wrap: true }).await.expect("stored");
+    mount.write("config/main", case.config(&bench.simulator.url)).await.expect("written again");
+    bench.simulator.delete_by_hand("openrouter", issued.text("key_id")).await;
+    bench.advance(5 * MINUTE).await;
+    assert!(mount.revoke(&issued).await.is_err(), "the key may live on in the account that made it");
+    assert_eq!(bench.rows().await.len(), 1);
+    // What the vendor granted is over for certain.
+    bench.advance(180 * MINUTE).await;
+    mount.tick().await;
+    eventually("the row ends with the vendor's expiry", async || bench.rows().await.is_empty()).await;
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_stops_neither_sweep_nor_unmount() {
     let case = Case::named("litellm");
     let bench = Bench::new();
