@@ -247,11 +247,11 @@ impl<'a> Session<'a> {
             return self.delete(&["guardrails", &key.id]).await;
         }
         let gone = self.delete(&["keys", &key.id]).await?;
-        let also = match key.text(GUARDRAIL) {
-            Some(guardrail) => self.delete(&["guardrails", guardrail]).await?,
-            None => Gone::Already,
-        };
-        Ok(if gone == Gone::Now || also == Gone::Now { Gone::Now } else { Gone::Already })
+        if let Some(guardrail) = key.text(GUARDRAIL) {
+            self.delete(&["guardrails", guardrail]).await?;
+        }
+        // A guardrail that was there says nothing of its key.
+        Ok(gone)
     }
 
     async fn delete(&self, path: &[&str]) -> Result<Gone, Fault> {

@@ -319,8 +319,6 @@ async fn another_accounts_word_on_a_key_settles_nothing() {
     let case = Case::named("openrouter");
     let bench = Bench::new();
     let mount = bench.mount_with(&case).await;
-    // Without a guardrail, whose deletion would prove the account.
-    mount.write("roles/dev", json!({"allowed_models": null})).await.expect("a role");
     let issued = mount.creds().await.expect("a key");
     mount.delete("config/main").await.expect("deleted");
     let key = format!("retired/main/{}", bench.storage.list("retired/main/").await.expect("listed")[0]);
