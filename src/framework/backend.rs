@@ -120,8 +120,9 @@ impl<M: Mount> logical::Backend for Backend<M> {
         // The question writes nothing, whatever the answer leads to: a standby that failed here as read-only would not be
         // asked again elsewhere (an error of this call is a 500, measured on OpenBao 2.7.2).
         self.mount.admit(&Operation::Read).await?;
-        // Which of the two it is, is what is asked: their fields are the same.
-        let (values, _) = path.arguments(&Operation::Update, request, &captures)?;
+        // By its path alone: what is wrong with the body is told by the write itself, and not also in the host's log.
+        let bare = Request::new(Operation::Update, request.path.as_str());
+        let (values, _) = path.arguments(&Operation::Update, &bare, &captures)?;
         exists(self.mount.clone(), values).await.map(Some)
     }
 
