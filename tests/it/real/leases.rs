@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::bench::eventually;
 use crate::support::case::{CASES, Case};
 use crate::support::server::{ROOT, Stage, text};
 use crate::support::simulator::try_key;
@@ -98,13 +99,23 @@ async fn keys_outlive_a_changed_or_deleted_role_and_config_until_they_are_revoke
     let (pointed, deleted) = (stage.creds(&case).await, stage.creds(&case).await);
     stage.server.write("ai/config/openai", json!({"project_id": "proj_sim2"})).await;
     assert!(stage.server.revoke(&pointed).await.status < 300, "from the retired generation");
+    stage.simulator.faults(json!([{"vendor": "openai", "method": "POST", "kind": "drop_after"}])).await;
+    let role = json!({"service_account_id": "svc_sim2"});
+    stage.server.write("ai/roles/openai", role).await;
+    assert_eq!(stage.server.call("GET", "ai/creds/openai", Value::Null).await.status, 502, "an unresolved mint");
     stage.server.delete("ai/roles/openai").await;
     stage.server.delete("ai/config/openai").await;
     let refused = stage.server.call("GET", "ai/creds/openai", Value::Null).await;
     assert_eq!(refused.status, 400, "{}", refused.body);
     assert!(refused.body.to_string().contains("does not exist"), "{}", refused.body);
     assert!(stage.server.revoke(&deleted).await.status < 300);
-    assert!(stage.simulator.live("openai").await.is_empty());
+    assert_eq!(stage.simulator.live("openai").await.len(), 1, "the one that nobody was given");
+    stage.server.set_clock(Duration::from_secs(180));
+    eventually("the sweep ends it, from the retired generation", async || {
+        stage.simulator.live("openai").await.is_empty()
+    })
+    .await;
+    eventually("no row is left", async || stage.server.list("ai/keys").await.is_empty()).await;
 }
 
 #[tokio::test]
@@ -125,6 +136,5 @@ async fn a_lease_that_ends_takes_its_key_with_it() {
     let lease = stage.server.write("ai/creds/litellm", json!({"ttl": "2s"})).await;
     let (key, url) = (text(&lease, "api_key").to_owned(), text(&lease, "base_url").to_owned());
     tokio::time::sleep(Duration::from_secs(2)).await;
-    crate::support::bench::eventually("the server ends it", async || try_key(&url, &key, case.model).await == 401)
-        .await;
+    eventually("the server ends it", async || try_key(&url, &key, case.model).await == 401).await;
 }
