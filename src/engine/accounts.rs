@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::lease::ledger::AccountId;
 use super::{record, vendors};
 use crate::base::{Clock, Rng, Secret, Time};
-use crate::logical::{Object, Result, Storage};
+use crate::logical::{Error, Object, Result, Storage};
 use crate::providers::{self, Cx, Http, Network, Vendor};
 use crate::schema::Values;
 
@@ -85,6 +85,14 @@ pub fn config_key(name: &str) -> String {
 
 pub fn retired_key(name: &str, generation: &str) -> String {
     format!("retired/{name}/{generation}")
+}
+
+/// What to do where nobody can ask the vendor about a key any more.
+pub fn account_is_gone(of: &AccountId) -> Error {
+    Error::Unavailable(format!(
+        "the account of config {:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force -prefix` its lease, or its row under keys/ with force=true",
+        of.config
+    ))
 }
 
 impl Accounts {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::accounts::{Accounts, Owner};
+use super::accounts::{Accounts, Owner, account_is_gone};
 use super::lease::ledger::AccountId;
 use super::lease::sweep::{self, Sweeper};
 use super::lease::{self, Ledger, Running, naming};
@@ -105,12 +105,7 @@ impl AiMount {
     /// The account that a key was made with.
     pub async fn owner(&self, of: &AccountId) -> Result<Owner> {
         let owner = self.accounts.of_generation(self.storage.as_ref(), of).await?;
-        owner.ok_or_else(|| {
-            Error::Unavailable(format!(
-                "the account of config {:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force -prefix` its lease, or its row under keys/ with force=true",
-                of.config
-            ))
-        })
+        owner.ok_or_else(|| account_is_gone(of))
     }
 
     fn sweeper(&self) -> std::sync::MutexGuard<'_, Option<Sweeper>> {

@@ -1,3 +1,4 @@
+use super::super::accounts::account_is_gone;
 use super::super::mount::AiMount;
 use super::super::step::step;
 use super::super::upstream;
@@ -14,15 +15,14 @@ pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
     let _lock = mount.ledger.locks.write(&internal.id).await;
     let row = mount.ledger.get(&internal.id).await?;
     step("revoke.before-vendor").await;
-    let owner = mount.accounts.of_generation(mount.storage.as_ref(), &of).await?;
-    if owner.is_none() && row.is_none() {
-        // A row goes when the vendor has confirmed its key gone, and an account goes with its last row.
-        tracing::info!(mount = mount.tag, id = internal.id, "revoked a lease whose key was ended before");
-        return Ok(Response::default());
-    }
-    let owner = match owner {
-        Some(owner) => owner,
-        None => mount.owner(&of).await?,
+    let owner = match (mount.accounts.of_generation(mount.storage.as_ref(), &of).await?, &row) {
+        (Some(owner), _) => owner,
+        (None, Some(_)) => return Err(account_is_gone(&of)),
+        (None, None) => {
+            // A row goes when the vendor has confirmed its key gone, and an account goes with its last row.
+            tracing::info!(mount = mount.tag, id = internal.id, "revoked a lease whose key was ended before");
+            return Ok(Response::default());
+        }
     };
     match end(mount, &owner, &internal.key.into()).await {
         Ok(gone) => {
