@@ -5,6 +5,7 @@ use vault_plugin_secrets_ai::providers;
 
 use super::redact::Redactor;
 use crate::support::case::CASES;
+use crate::support::deps;
 use crate::support::node::BINARY;
 use crate::support::server::{ROOT, Stage};
 use crate::support::simulator::{LITELLM, OPENAI, OPENROUTER};
@@ -30,12 +31,11 @@ impl Console {
         let binaries = home.join("bin");
         std::fs::create_dir(&binaries).expect("made");
         std::os::unix::fs::symlink(&*BINARY, binaries.join("vault")).expect("linked");
-        let path = std::env::var("PATH").expect("a PATH");
         let mut shell = Command::new("bash")
             .args(["--noprofile", "--norc"])
             .current_dir(home.join("plugins"))
             .env("HOME", home)
-            .env("PATH", format!("{}:{path}", binaries.display()))
+            .env("PATH", format!("{}:{}", binaries.display(), *deps::PATH))
             .env_remove("BAO_ADDR")
             .env_remove("BAO_TOKEN")
             .envs([("VAULT_ADDR", &*stage.server.url), ("VAULT_TOKEN", ROOT)])

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod case;
 pub mod client;
 pub mod cluster;
+pub mod deps;
 pub mod fault_proxy;
 pub mod node;
 pub mod openapi_check;
