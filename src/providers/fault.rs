@@ -29,6 +29,11 @@ impl FaultKind {
     pub const fn made_nothing(&self) -> bool {
         !matches!(self, Self::Unknown)
     }
+
+    /// Whether the same call may succeed later with nobody mending anything.
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::Unreachable | Self::Unknown)
+    }
 }
 
 impl Fault {

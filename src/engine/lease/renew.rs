@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::accounts::Owner;
+use super::super::accounts::{Account, Owner};
 use super::super::mount::AiMount;
 use super::super::roles::{Role, role_key};
 use super::super::step::step;
@@ -11,10 +11,10 @@ use super::ledger::{AccountId, Row, State};
 use super::life::{rfc3339, vendor_end, whole_seconds};
 use crate::base::Time;
 use crate::logical::{Error, Lease, Object, Response, Result};
-use crate::providers::{Expiry, Fault};
+use crate::providers::{Expiry, Fault, Ref};
 
-/// Extends a lease: the row first, then the vendor's expiry where it moves. The answer replaces the stored lease
-/// whole. The host takes the caller's increment before our ttl, so only `max_ttl` can shorten what it grants.
+/// Extends a lease: the vendor's expiry first, where it moves, then the row, so that the row's expiry is one that the
+/// vendor has confirmed. The answer replaces the stored lease whole. The host takes the caller's increment before our ttl, so only `max_ttl` can shorten what it grants.
 pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Response> {
     mount.must_write().await?;
     let internal = Internal::read(&lease.internal)?;
@@ -34,35 +34,41 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
         .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read creds/<role> again".into()))?;
     let expiry = account.vendor.about().can.expiry;
     let mut term = Term::of(mount, &role, &lease, expiry, &row).await?;
-    // Never earlier: until the host has our answer it keeps the older, perhaps longer, lease.
-    row.deadline = row.deadline.max(term.end());
+    let mut warning = None;
     // A key that the vendor made without an expiry has none to move.
-    let moves = match (expiry, row.key.clone(), row.vendor_expiry) {
-        (Expiry::Movable(limits), Some(key), Some(before)) => {
-            let until = vendor_end(term.now, term.ttl, limits).max(before);
-            row.vendor_expiry = Some(until);
-            Some((key, until))
-        }
-        _ => None,
-    };
-    mount.ledger.put(&row).await?;
-    step("renew.after-row").await;
-    if let Some((key, until)) = moves {
-        let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-        let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key.into(), until)).await;
-        let extended = extended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
-        let granted = extended.map_err(|fault| upstream::error(account.vendor, fault, None))?;
+    if let (Expiry::Movable(limits), Some(key), Some(before)) = (expiry, row.key.clone(), row.vendor_expiry) {
+        let until = vendor_end(term.now, term.ttl, limits).max(before);
+        let granted = match extend(mount, &account, key.into(), until).await {
+            // The key lives until then, whether or not the vendor can be asked: a short outage ends no lease.
+            Err(fault) if fault.kind.may_pass() && !whole_seconds(before - term.now).is_zero() => {
+                let fault = upstream::text(account.vendor, &fault);
+                tracing::warn!(mount = mount.tag, id = row.id, fault, "renewed without the vendor");
+                warning = Some(format!(
+                    "renewed without the vendor, where the key lives until {} as it is: {fault}",
+                    rfc3339(before)
+                ));
+                before
+            }
+            extended => extended.map_err(|fault| upstream::error(account.vendor, fault, None))?,
+        };
         step("renew.after-vendor").await;
         term.bound_by(granted)?;
-        if granted < until {
-            row.vendor_expiry = Some(granted);
-            // For the inventory only: a row that says a later one harms nothing.
-            let _ = mount.ledger.put(&row).await;
-        }
+        row.vendor_expiry = Some(granted);
     }
+    // Never earlier: until the host has our answer it keeps the older, perhaps longer, lease.
+    row.deadline = row.deadline.max(term.end());
+    mount.ledger.put(&row).await?;
+    step("renew.after-row").await;
     data.insert("expires_at".into(), rfc3339(term.end()).into());
     let lease = Lease { ttl: term.ttl, max_ttl: term.max_ttl, renewable: true, ..lease };
-    Ok(Response { lease: Some(lease), ..Response::data(data) })
+    Ok(Response { lease: Some(lease), ..Response::data(data) }.with_warnings(warning))
+}
+
+/// Has the vendor move a key's expiry; when it ends the key then.
+async fn extend(mount: &AiMount, account: &Account, key: Ref, until: Time) -> Result<Time, Fault> {
+    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key, until)).await;
+    extended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }
 
 /// What a renewal grants.

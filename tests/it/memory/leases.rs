@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use vault_plugin_secrets_ai::logical::{Error, Operation};
+use vault_plugin_secrets_ai::providers::{self, Expiry};
 
 use crate::support::bench::{Bench, eventually};
 use crate::support::case::{CASES, Case};
@@ -95,7 +96,7 @@ async fn a_shortening_renewal_that_fails_ends_no_lease_early() {
     let mount = bench.mount_with(&case).await;
     mount.write("roles/dev", json!({"ttl": "5h", "max_ttl": "10h"})).await.expect("a role");
     let issued = mount.creds().await.expect("a key");
-    bench.simulator.faults(json!([{"vendor": "litellm", "kind": "error_after", "status": 500, "times": -1}])).await;
+    bench.simulator.faults(json!([{"vendor": "litellm", "kind": "error_after", "status": 403, "times": -1}])).await;
     assert!(mount.renew(&issued, MINUTE).await.is_err());
     bench.simulator.faults(json!([])).await;
     bench.advance(90 * MINUTE).await;
@@ -104,6 +105,43 @@ async fn a_shortening_renewal_that_fails_ends_no_lease_early() {
     // The host still has five hours.
     assert_eq!(try_key(issued.text("base_url"), issued.text("api_key"), case.model).await, 200);
     assert_eq!(bench.rows().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_outage_fails_no_renewal_that_the_keys_expiry_covers() {
+    let outage = json!([{"kind": "error_before", "status": 503, "times": -1}]);
+    for case in CASES.iter().filter(|case| moves(case)) {
+        let bench = Bench::new();
+        let mount = bench.mount_with(case).await;
+        let issued = mount.creds().await.expect("a key");
+        mount.write("roles/dev", json!({"ttl": "40m", "max_ttl": "5h"})).await.expect("a role");
+        bench.advance(9 * MINUTE).await;
+        bench.simulator.faults(outage.clone()).await;
+        // Made for 10 minutes, so the vendor ends the key after 70.
+        let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed");
+        assert!(renewed.warnings[0].contains("renewed without the vendor"), "{:?}", renewed.warnings);
+        assert_eq!(renewed.lease.expect("a lease").ttl, 40 * MINUTE, "{}", case.provider);
+        bench.advance(39 * MINUTE).await;
+        let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed");
+        let left = renewed.lease.expect("a lease").ttl;
+        assert!(left <= 22 * MINUTE && left >= 21 * MINUTE, "as far as the vendor's expiry: {left:?}");
+        bench.advance(20 * MINUTE).await;
+        bench.simulator.faults(json!([])).await;
+        let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed");
+        assert_eq!(renewed.lease.expect("a lease").ttl, 40 * MINUTE, "{}", case.provider);
+        assert!(renewed.warnings.is_empty(), "{:?}", renewed.warnings);
+        bench.advance(39 * MINUTE).await;
+        assert_eq!(try_key(issued.text("base_url"), issued.text("api_key"), case.model).await, 200);
+        bench.simulator.faults(outage.clone()).await;
+        bench.advance(61 * MINUTE).await;
+        let error = mount.renew(&issued, Duration::ZERO).await.expect_err("the vendor has ended it");
+        assert!(matches!(error, Error::Unavailable(_)), "{error}");
+    }
+}
+
+/// Whether the vendor's own expiry follows a renewal.
+fn moves(case: &Case) -> bool {
+    matches!(providers::by_name(case.provider).expect("a vendor").about().can.expiry, Expiry::Movable(_))
 }
 
 #[tokio::test]
