@@ -12,6 +12,7 @@ use crate::support::bench::eventually;
 use crate::support::case::Case;
 use crate::support::cluster::Cluster;
 use crate::support::node::Node;
+use crate::support::process::is_running;
 use crate::support::server::text;
 use crate::support::simulator::try_key;
 
@@ -292,10 +293,4 @@ async fn loses_no_key(case: &Case, kill: fn(&mut Node)) {
             cluster.simulator.live(vendor).await.is_empty() && cluster.nodes[leader].list("ai/keys").await.is_empty()
         })
         .await;
-}
-
-/// A process that nobody has waited for is in the table, but does not run.
-fn is_running(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
 }

@@ -1,19 +1,18 @@
-//! Three real servers with the real plugin, as one raft cluster on loopback. Each has a folder, levers and a process
-//! of the plugin of its own.
+//! Three real servers with the real plugin, as one raft cluster on loopback: the one that `vault-dev/cluster` makes.
+//! Each has a folder, levers and a process of the plugin of its own.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::bench::eventually;
 use super::case::Case;
 use super::client::Client;
-use super::node::{Node, VERSION, free_port};
+use super::node::{BINARY, Folder, Node, free_ports, plugin_binary};
 use super::simulator::Simulator;
-
-/// The same text on every node, or no other one could take over: relative, in each node's own folder.
-const AUDIT: &str = "audit.log";
 
 /// A cluster with the plugin at ai/, and vendors.
 pub struct Cluster {
@@ -25,44 +24,25 @@ impl Cluster {
     /// Three voters, the plugin mounted, the vendor's account and role written, and every node up to date.
     /// None, with a line that says so, where this server has no raft storage.
     pub async fn with(case: &Case) -> Option<Self> {
-        let mut nodes = vec![Node::of_cluster(0)];
-        if !nodes[0].comes_up(&[501]).await {
-            let log = nodes[0].log();
-            assert!(log.contains("Unknown storage type"), "the server ended:\n{log}");
-            println!("SKIPPED: this server has no raft storage, and so no cluster of its own: it says {log:?}");
+        let folder = Folder::new();
+        let port = free_ports(6);
+        let output = script(port, &["up", folder.path().to_str().expect("text")]).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            script(port, &["down", folder.path().to_str().expect("text")]).await;
+            assert!(said.contains("Unknown storage type"), "{said}");
+            println!("SKIPPED: this server has no raft storage, and so no cluster of its own: {said}");
             return None;
         }
-        let init = nodes[0].call("PUT", "sys/init", json!({"secret_shares": 1, "secret_threshold": 1})).await;
-        let init = init.expect(200);
-        let share = init["keys"][0].as_str().expect("a share").to_owned();
-        let token = init["root_token"].as_str().expect("a token").to_owned();
-        nodes[0].client.token.clone_from(&token);
-        nodes[0].unsealed(&share).await;
-        // A follower has a vote only after it has been stable for so long; 10 s is the default.
-        eventually("autopilot takes a setting", async || {
-            let settings = json!({"server_stabilization_time": "1s"});
-            nodes[0].can("POST", "sys/storage/raft/autopilot/configuration", settings).await
-        })
-        .await;
-        for number in 1..3 {
-            let mut node = Node::of_cluster(number);
-            node.client.token.clone_from(&token);
-            assert!(node.comes_up(&[501]).await, "the server ended:\n{}", node.log());
-            node.write("sys/storage/raft/join", json!({"leader_api_addr": nodes[0].url})).await;
-            node.unsealed(&share).await;
-            nodes.push(node);
-        }
-        let cluster = Self { nodes, simulator: Simulator::start() };
-        let first = &cluster.nodes[0];
-        eventually("all three have a vote", async || {
-            let state = first.call("GET", "sys/storage/raft/autopilot/state", Value::Null).await;
-            state.body["data"]["voters"].as_array().is_some_and(|voters| voters.len() == 3)
-        })
-        .await;
-        first.write("sys/audit/file", json!({"type": "file", "options": {"file_path": AUDIT}})).await;
-        first.register(VERSION).await;
-        first.enable("ai").await;
-        first.configure("ai", case, &cluster.simulator.url).await;
+        let token = exported(&output, "VAULT_TOKEN");
+        let nodes = (0..3).map(|number| {
+            let folder = folder.part(&format!("node{}", number + 1));
+            let pid = std::fs::read_to_string(folder.path().join("server.pid")).expect("a process");
+            let client = Client::new(format!("http://127.0.0.1:{}", port + 2 * number), &token);
+            Node::of_process(client, folder, pid.trim().parse().expect("a number"))
+        });
+        let cluster = Self { nodes: nodes.collect(), simulator: Simulator::start() };
+        cluster.nodes[cluster.active().await].configure("ai", case, &cluster.simulator.url).await;
         for node in &cluster.nodes {
             let role = format!("ai/roles/{}", case.provider);
             eventually("every node has the role", async || node.can("GET", &role, Value::Null).await).await;
@@ -130,49 +110,10 @@ impl Cluster {
 }
 
 impl Node {
-    fn of_cluster(number: usize) -> Self {
-        let port = free_port();
-        // The multiplier is that of raft's timeouts, and more by default: nobody here is far away. The intervals decide how soon a follower has a vote; 10 s and 2 s are the defaults. The last line is
-        // for HashiCorp's server, which wants to lock its memory, as raft storage must not.
-        let settings = format!(
-            r#"storage "raft" {{
-  path    = "raft"
-  node_id = "node{number}"
-  performance_multiplier       = "2"
-  autopilot_reconcile_interval = "1s"
-  autopilot_update_interval    = "1s"
-}}
-listener "tcp" {{
-  address         = "127.0.0.1:{port}"
-  cluster_address = "127.0.0.1:{}"
-  tls_disable     = true
-}}
-api_addr      = "http://127.0.0.1:{port}"
-cluster_addr  = "https://127.0.0.1:{}"
-disable_mlock = true
-"#,
-            port + 1,
-            port + 1
-        );
-        Self::spawn(Client::new(format!("http://127.0.0.1:{port}"), ""), &settings, &[])
-    }
-
-    /// A node that has just joined takes its share only once the leader's challenge has arrived.
-    async fn unsealed(&self, share: &str) {
-        let what = format!("{} is unsealed", self.url);
-        eventually(&what, async || {
-            if matches!(self.health().await, Some(501 | 503)) {
-                self.call("PUT", "sys/unseal", json!({"key": share})).await;
-            }
-            !matches!(self.health().await, None | Some(501 | 503))
-        })
-        .await;
-    }
-
     /// How many requests for a path the node itself has answered, by its audit log. One that is forwarded is in the
     /// log of the node that answers.
     pub fn answered(&self, operation: &str, path: &str) -> usize {
-        let log = std::fs::read_to_string(self.folder.path().join(AUDIT)).unwrap_or_default();
+        let log = std::fs::read_to_string(self.folder.path().join("audit.log")).unwrap_or_default();
         log.lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|entry| {
@@ -182,4 +123,21 @@ disable_mlock = true
             })
             .count()
     }
+}
+
+/// `vault-dev/cluster` with the server and the plugin of the tests, and their levers in the folder of each node.
+pub async fn script(port: u16, arguments: &[&str]) -> Output {
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("vault-dev/cluster"));
+    command.args(arguments).envs([("PLUGIN_BIN", plugin_binary()), ("VAULT_BIN", BINARY.clone())]);
+    command.envs([("AI_TEST_CLOCK", "clock"), ("AI_TEST_STEPS", "steps"), ("VAULT_LOG_LEVEL", "debug")]);
+    command.env("PORT", port.to_string());
+    // Seconds, in which a test that runs beside it on this thread would stand still.
+    tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("vault-dev/cluster runs")
+}
+
+/// The value that `eval "$(vault-dev/cluster up)"` gives a variable.
+pub fn exported(output: &Output, name: &str) -> String {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let value = text.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    value.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
 }

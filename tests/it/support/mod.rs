@@ -8,5 +8,6 @@ pub mod deps;
 pub mod fault_proxy;
 pub mod node;
 pub mod openapi_check;
+pub mod process;
 pub mod server;
 pub mod simulator;

@@ -5,15 +5,16 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::Client;
+use super::process::{Process, kill};
 
 pub const PLUGIN: &str = "vault-plugin-secrets-ai";
 pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
@@ -32,8 +33,29 @@ pub static BINARY: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("
 /// A server process and its API; ends with the test.
 pub struct Node {
     pub client: Client,
-    pub folder: TempDir,
-    child: Child,
+    pub folder: Folder,
+    process: Process,
+}
+
+/// A server's folder: the test's, or a part of it. Goes with the last server in it.
+pub struct Folder {
+    path: PathBuf,
+    temporary: Arc<TempDir>,
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        let temporary = tempfile::Builder::new().prefix("vault-ai-").tempdir().expect("a folder");
+        Self { path: temporary.path().to_owned(), temporary: temporary.into() }
+    }
+
+    pub fn part(&self, name: &str) -> Self {
+        Self { path: self.path.join(name), temporary: self.temporary.clone() }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl Deref for Node {
@@ -49,7 +71,7 @@ impl Node {
     /// directory is its own folder. The plugin inherits the server's environment, so that each node of a cluster has
     /// levers of its own: an environment in the catalog would be the same for all.
     pub fn spawn(client: Client, settings: &str, arguments: &[String]) -> Self {
-        let folder = tempfile::Builder::new().prefix("vault-ai-").tempdir().expect("a folder");
+        let folder = Folder::new();
         let at = |name: &str| folder.path().join(name);
         for name in ["plugins", "steps", "raft"] {
             std::fs::create_dir(at(name)).expect("made");
@@ -70,7 +92,13 @@ impl Node {
             .stderr(log)
             .spawn()
             .expect("the server starts");
-        Self { client, folder, child }
+        Self { client, folder, process: Process::of_child(child) }
+    }
+
+    /// One that runs already. Its plugin's levers are `clock` and `steps` in its folder.
+    pub fn of_process(client: Client, folder: Folder, pid: u32) -> Self {
+        std::fs::create_dir(folder.path().join("steps")).expect("made");
+        Self { client, folder, process: Process::of_pid(pid) }
     }
 
     /// Waits until the server says one of these of its health. False where the process ends before that.
@@ -79,7 +107,7 @@ impl Node {
             if self.client.health().await.is_some_and(|status| wanted.contains(&status)) {
                 return true;
             }
-            if self.child.try_wait().expect("waited").is_some() {
+            if self.process.has_ended() {
                 return false;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -121,7 +149,7 @@ impl Node {
 
     /// Process ids of the plugin, from the process table: the server's children.
     pub fn plugin_pids(&self) -> Vec<u32> {
-        let output = Command::new("ps").args(["-o", "pid=", "--ppid", &self.child.id().to_string()]).output();
+        let output = Command::new("ps").args(["-o", "pid=", "--ppid", &self.process.id().to_string()]).output();
         let text = String::from_utf8(output.expect("ps runs").stdout).expect("text");
         text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
@@ -129,7 +157,7 @@ impl Node {
     /// What kill -9 does to the plugin's processes; the server lives. Returns once the server has started the plugin
     /// again: its first calls may still meet the dead process.
     pub async fn kill_plugin(&self) {
-        kill(&self.plugin_pids());
+        assert!(kill(&self.plugin_pids()));
         super::bench::eventually("a new process", async || {
             self.call("GET", "ai/info", Value::Null).await.status == 200
         })
@@ -138,16 +166,16 @@ impl Node {
 
     /// kill -9 of the server. Its plugin finds itself alone.
     pub fn kill(&mut self) {
-        kill(&[self.child.id()]);
-        self.child.wait().expect("waited");
+        assert!(kill(&[self.process.id()]));
+        self.process.wait();
     }
 
     /// What a machine that loses its power does to the server and its plugin.
     pub fn kill_with_plugin(&mut self) {
         let mut pids = self.plugin_pids();
-        pids.insert(0, self.child.id());
-        kill(&pids);
-        self.child.wait().expect("waited");
+        pids.insert(0, self.process.id());
+        assert!(kill(&pids));
+        self.process.wait();
     }
 
     /// Whether a process of the plugin has a connection to this port of loopback. It keeps one for 30 s after a
@@ -169,15 +197,7 @@ impl Drop for Node {
             let failures = log.lines().filter(|line| line.contains("[WARN]") || line.contains("[ERROR]"));
             println!("--- {} ---\n{}", self.client.url, failures.collect::<Vec<_>>().join("\n"));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
-}
-
-fn kill(pids: &[u32]) {
-    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-    let killed = Command::new("kill").arg("-9").args(&pids).status().expect("kill runs");
-    assert!(killed.success(), "{pids:?}");
 }
 
 /// From /proc: the process's sockets, and the table of TCP connections, which holds remote port and socket of each.
@@ -225,20 +245,24 @@ pub fn digest(file: &Path) -> String {
         .clone()
 }
 
-/// A port that is free, like the one above it, which a server takes for its cluster. Never the same twice in this
-/// process, and below the range that the kernel takes for outgoing connections: one of those, of any test, could take it
-/// before the server does.
+/// A port that is free, like the one above it, which a server takes for its cluster.
 pub fn free_port() -> u16 {
+    free_ports(2)
+}
+
+/// The first of so many ports in a row that are free. Never the same twice in this process, and below the range that
+/// the kernel takes for outgoing connections: one of those, of any test, could take it before the server does.
+pub fn free_ports(count: u16) -> u16 {
     const FIRST: u16 = 20_000;
-    const PAIRS: u32 = 6_000;
-    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(97)));
+    const PORTS: u32 = 12_000;
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(194)));
     let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    for _ in 0..PAIRS {
-        let pair = NEXT.fetch_add(1, Ordering::SeqCst) % PAIRS;
-        let port = FIRST + 2 * u16::try_from(pair).expect("below 6,000");
-        if free(port) && free(port + 1) {
-            return port;
+    for _ in 0..PORTS / u32::from(count) {
+        let at = NEXT.fetch_add(count.into(), Ordering::SeqCst) % PORTS;
+        let first = FIRST + u16::try_from(at).expect("below 12,000");
+        if (first..first + count).all(free) {
+            return first;
         }
     }
-    panic!("no two ports are free side by side");
+    panic!("no {count} ports in a row are free");
 }
