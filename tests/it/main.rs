@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test fails where they do
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a check that cannot run here says so
 
+mod apps;
 mod crash;
 mod docs;
 mod host;

@@ -10,14 +10,14 @@ use crate::support::node::VERSION;
 use crate::support::server::{Server, text};
 use crate::support::simulator::{plain_client, try_key};
 
-struct Proxy {
-    url: String,
-    master_key: String,
+pub struct Proxy {
+    pub url: String,
+    pub master_key: String,
 }
 
 impl Proxy {
     /// None where there is none, which is said.
-    fn named() -> Option<Self> {
+    pub fn named() -> Option<Self> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let proxy = Some(Self { url: variable("LITELLM_URL")?, master_key: variable("LITELLM_MASTER_KEY")? });
         proxy.filter(|proxy| !proxy.url.is_empty())
@@ -55,9 +55,10 @@ async fn tag(server: &Server) -> String {
     server.read("ai/info").await["data"]["tag"].as_str().expect("a tag").to_owned()
 }
 
+/// The proxy; where there is none the test ends here, and says so.
 macro_rules! proxy_or_skip {
     () => {
-        match Proxy::named() {
+        match $crate::real::litellm::Proxy::named() {
             Some(proxy) => proxy,
             None => {
                 println!("SKIPPED: LITELLM_URL and LITELLM_MASTER_KEY name no real LiteLLM proxy");
@@ -66,6 +67,7 @@ macro_rules! proxy_or_skip {
         }
     };
 }
+pub(crate) use proxy_or_skip;
 
 #[tokio::test]
 async fn a_real_proxy_takes_the_key_until_its_lease_is_revoked() {

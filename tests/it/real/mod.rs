@@ -6,4 +6,4 @@ mod help;
 mod hostile;
 mod leases;
 mod lifecycle;
-mod litellm;
+pub mod litellm;

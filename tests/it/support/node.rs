@@ -34,6 +34,7 @@ pub static BINARY: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("
 pub struct Node {
     pub client: Client,
     pub folder: Folder,
+    arguments: Vec<String>,
     process: Process,
 }
 
@@ -80,25 +81,19 @@ impl Node {
         // The second line is OpenBao's, whose audit devices are otherwise declared in the file only.
         let common = format!("plugin_directory = {:?}\nunsafe_allow_api_audit_creation = true\n", at("plugins"));
         std::fs::write(at("config.hcl"), common + settings).expect("written");
-        let log = File::create(at("server.log")).expect("made");
-        let child = Command::new(&*BINARY)
-            .args(["server", "-log-level=debug", "-config=config.hcl"])
-            .args(arguments)
-            .current_dir(folder.path())
-            .env("HOME", folder.path())
-            .env("AI_TEST_CLOCK", at("clock"))
-            .env("AI_TEST_STEPS", at("steps"))
-            .stdout(log.try_clone().expect("cloned"))
-            .stderr(log)
-            .spawn()
-            .expect("the server starts");
-        Self { client, folder, process: Process::of_child(child) }
+        let process = launch(&folder, arguments);
+        Self { client, folder, arguments: arguments.to_vec(), process }
+    }
+
+    /// Starts a server that was killed, with the same settings in the same folder.
+    pub fn start_again(&mut self) {
+        self.process = launch(&self.folder, &self.arguments);
     }
 
     /// One that runs already. Its plugin's levers are `clock` and `steps` in its folder.
     pub fn of_process(client: Client, folder: Folder, pid: u32) -> Self {
         std::fs::create_dir(folder.path().join("steps")).expect("made");
-        Self { client, folder, process: Process::of_pid(pid) }
+        Self { client, folder, arguments: Vec::new(), process: Process::of_pid(pid) }
     }
 
     /// Waits until the server says one of these of its health. False where the process ends before that.
@@ -198,6 +193,22 @@ impl Drop for Node {
             println!("--- {} ---\n{}", self.client.url, failures.collect::<Vec<_>>().join("\n"));
         }
     }
+}
+
+fn launch(folder: &Folder, arguments: &[String]) -> Process {
+    let at = |name: &str| folder.path().join(name);
+    let log = File::options().create(true).append(true).open(at("server.log")).expect("opened");
+    let child = Command::new(&*BINARY)
+        .args(["server", "-log-level=debug", "-config=config.hcl"])
+        .args(arguments)
+        .current_dir(folder.path())
+        .env("HOME", folder.path())
+        .env("AI_TEST_CLOCK", at("clock"))
+        .env("AI_TEST_STEPS", at("steps"))
+        .stdout(log.try_clone().expect("cloned"))
+        .stderr(log)
+        .spawn();
+    Process::of_child(child.expect("the server starts"))
 }
 
 /// From /proc: the process's sockets, and the table of TCP connections, which holds remote port and socket of each.
