@@ -7,6 +7,7 @@
 mod crash;
 mod docs;
 mod host;
+mod kubernetes;
 mod memory;
 mod proto;
 mod real;
