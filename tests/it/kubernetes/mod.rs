@@ -137,6 +137,10 @@ fn the_external_secret_reads_its_generator() {
     assert_eq!(at(login, "/serviceAccountRef/name"), manifest.name("ServiceAccount"));
     let volume = manifest.volume("ai");
     assert_eq!(at(volume, "/secret/secretName"), at(secret, "/target/name"));
+    // Its files are root's; the mode below lets the group read them.
+    assert_eq!(volume["secret"]["defaultMode"], 0o440);
+    let user = &manifest.one("Deployment")["spec"]["template"]["spec"]["securityContext"];
+    assert_eq!(user["fsGroup"], user["runAsGroup"]);
     for (variable, field) in VARIABLES.into_iter().zip(FIELDS) {
         assert_eq!(at(secret, &format!("/target/template/data/{variable}")), format!("{{{{ .{field} }}}}"));
     }
@@ -157,6 +161,7 @@ fn the_csi_volume_mounts_its_class() {
     assert_eq!(paths[0].split('?').next(), Some(PATH));
     assert!(paths.iter().all(|path| path == &paths[0]), "two paths make two keys: {paths:?}");
     assert_eq!(values("secretKey: "), FIELDS);
+    assert_eq!(values("filePermission: "), ["0444", "0444"]);
 }
 
 /// The objects of a manifest.
