@@ -8,6 +8,7 @@ mod apps;
 mod crash;
 mod docs;
 mod host;
+mod kubernetes;
 mod memory;
 mod proto;
 mod real;

@@ -20,6 +20,7 @@ const README: &str = "README.md";
 const USAGE: &str = "docs/usage.md";
 const LEASES: &str = "docs/leases.md";
 const SECURITY: &str = "docs/security.md";
+const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
 const UPGRADING: &str = "docs/upgrading.md";
 
@@ -45,6 +46,11 @@ async fn the_page_on_security_is_true() {
 }
 
 #[tokio::test]
+async fn the_page_on_kubernetes_is_true() {
+    check(KUBERNETES, with_a_role().await).await;
+}
+
+#[tokio::test]
 async fn the_page_on_vendors_is_true() {
     check(VENDORS, Stage::new().await).await;
 }
@@ -56,7 +62,7 @@ async fn the_page_on_upgrading_is_true() {
 
 #[test]
 fn every_page_is_checked_and_every_link_leads_somewhere() {
-    let pages = [README, USAGE, LEASES, SECURITY, VENDORS, UPGRADING];
+    let pages = [README, USAGE, LEASES, SECURITY, KUBERNETES, VENDORS, UPGRADING];
     let stored: BTreeSet<String> = std::fs::read_dir(root().join("docs"))
         .expect("docs/")
         .map(|entry| format!("docs/{}", entry.expect("an entry").file_name().to_string_lossy()))
