@@ -65,8 +65,8 @@ def read_key(vault, role, ttl=None, wrap_ttl=None):
 def renew(vault, lease_id, seconds):
     """The answer with the new lease_duration.
 
-    A failure is always 400 (InvalidRequest), an outage of the vendor too: go on with the key while it lasts, try again,
-    and read a new one before it ends.
+    An outage of the vendor is 400 (InvalidRequest) here too: go on with the key while it lasts, try again, and read a
+    new one before it ends.
     """
     return vault.sys.renew_lease(lease_id, increment=seconds)
 

@@ -45,8 +45,8 @@ async function readKey(role, { ttl, wrapTtl } = {}) {
   }
 }
 
-// A failure is always 400, an outage of the vendor too: go on with the key while it lasts, try again, and read a new one
-// before it ends.
+// An outage of the vendor is 400 here too: go on with the key while it lasts, try again, and read a new one before it
+// ends.
 const renew = (lease_id, increment) => vault.renew({ lease_id, increment });
 
 // vault.revoke() drops the field sync: the server would revoke later, and not say whether the vendor was reached.

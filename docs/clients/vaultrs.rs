@@ -116,8 +116,8 @@ async fn read_key(
     }
 }
 
-/// A failure is always 400, an outage of the vendor too: go on with the key while it lasts, try again, and read a new one
-/// before it ends.
+/// An outage of the vendor is 400 here too: go on with the key while it lasts, try again, and read a new one before it
+/// ends.
 async fn renew(
     vault: &VaultClient,
     lease_id: &str,
