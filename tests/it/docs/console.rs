@@ -1,4 +1,5 @@
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use vault_plugin_secrets_ai::providers;
@@ -13,7 +14,8 @@ use crate::support::simulator::{LITELLM, OPENAI, OPENROUTER};
 /// Ends the output of a command.
 const END: &str = "--- the command has ended ---";
 
-/// A shell in the plugin directory, in which a page's commands run one after the other. `vault` is the server's binary.
+/// A shell in which a page's commands run one after the other. `vault` is the server's binary, and `$SIMULATOR` the
+/// URL of the vendors' stand-in.
 ///
 /// In a page a command starts with `$ ` and goes on over lines that end in `\` and over a here-document; what follows
 /// up to the next command is its output. A word with `…` in a command is the last one that was shown like it.
@@ -26,21 +28,24 @@ pub struct Console {
 }
 
 impl Console {
+    /// In the stage's plugin directory.
     pub fn new(stage: &Stage) -> Self {
+        Self::starting_in(&stage.server.folder.path().join("plugins"), stage)
+    }
+
+    pub fn starting_in(folder: &Path, stage: &Stage) -> Self {
         let home = stage.server.folder.path();
         let binaries = home.join("bin");
         std::fs::create_dir(&binaries).expect("made");
         std::os::unix::fs::symlink(&*BINARY, binaries.join("vault")).expect("linked");
-        let mut shell = Command::new("bash")
+        let mut shell = bash(stage)
             .args(["--noprofile", "--norc"])
-            .current_dir(home.join("plugins"))
+            .current_dir(folder)
+            .env("CARGO_HOME", cargo_home())
             .env("HOME", home)
             .env("PATH", format!("{}:{}", binaries.display(), *deps::PATH))
-            .env_remove("BAO_ADDR")
-            .env_remove("BAO_TOKEN")
-            .envs([("VAULT_ADDR", &*stage.server.url), ("VAULT_TOKEN", ROOT)])
             .envs([("OPENAI_ADMIN_KEY", OPENAI), ("OPENROUTER_MANAGEMENT_KEY", OPENROUTER)])
-            .env("LITELLM_MASTER_KEY", LITELLM)
+            .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -82,7 +87,7 @@ impl Console {
 
     /// The output of one command, as a page shows it: whole lines, or nothing.
     fn run(&mut self, command: &str) -> String {
-        let command = self.at_simulator(&self.redactor.filled(command));
+        let command = as_built(&self.at_simulator(&self.redactor.filled(command)));
         writeln!(self.input, "{{ {command}\n}} </dev/null\nprintf '\\n%s\\n' '{END}'").expect("written");
         self.input.flush().expect("flushed");
         let mut output = String::new();
@@ -120,6 +125,31 @@ impl Drop for Console {
         let _ = self.shell.kill();
         let _ = self.shell.wait();
     }
+}
+
+/// Where cargo has what it fetched, whatever HOME is.
+fn cargo_home() -> PathBuf {
+    let set = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    set.unwrap_or_else(|| std::env::home_dir().expect("a home").join(".cargo"))
+}
+
+/// A shell as a reader has it: with the address and the token of the stage's server, what the samples import, and none of
+/// the variables that cargo sets for a test. Of those, the build scripts of some crates would have cargo build anew.
+pub fn bash(stage: &Stage) -> Command {
+    let mut bash = Command::new("bash");
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "BAO_", "VAULT_"].iter().any(|prefix| text.starts_with(prefix)) {
+            bash.env_remove(&name);
+        }
+    }
+    bash.env("PATH", &*deps::PATH).envs([("VAULT_ADDR", &*stage.server.url), ("VAULT_TOKEN", ROOT)]);
+    bash
+}
+
+/// A command that runs an example, with the features that the tests were built with: nothing is built twice.
+pub fn as_built(command: &str) -> String {
+    command.replace("cargo run --quiet ", "cargo run --quiet --locked --features test-build ")
 }
 
 /// Whether a command goes on in the next line.

@@ -12,6 +12,7 @@ use crate::support::case::Case;
 use crate::support::server::{Server, Stage};
 use crate::support::simulator::Simulator;
 
+mod clients;
 mod console;
 mod redact;
 mod tables;
@@ -23,6 +24,7 @@ const SECURITY: &str = "docs/security.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
 const UPGRADING: &str = "docs/upgrading.md";
+const CLIENTS: &str = "docs/clients/README.md";
 
 #[tokio::test]
 async fn the_readme_is_true() {
@@ -60,18 +62,27 @@ async fn the_page_on_upgrading_is_true() {
     check(UPGRADING, with_a_role().await).await;
 }
 
+#[tokio::test]
+async fn the_page_on_clients_is_true() {
+    // Its commands start where a reader has the samples.
+    let stage = with_a_role().await;
+    let console = Console::starting_in(&root(), &stage);
+    check_in(console, CLIENTS).await;
+    clients::assert_no_key("the server's log", &stage.server.log());
+}
+
 #[test]
 fn every_page_is_checked_and_every_link_leads_somewhere() {
-    let pages = [README, USAGE, LEASES, SECURITY, KUBERNETES, VENDORS, UPGRADING];
-    let stored: BTreeSet<String> = std::fs::read_dir(root().join("docs"))
-        .expect("docs/")
-        .map(|entry| format!("docs/{}", entry.expect("an entry").file_name().to_string_lossy()))
-        .collect();
+    let pages = [README, USAGE, LEASES, SECURITY, KUBERNETES, VENDORS, UPGRADING, CLIENTS];
     // Figures are of one machine and one day: `scripts/bench` prints them, no test does.
     let figures = ["docs/benchmarks.md"];
-    let checked = pages.iter().chain(&figures).filter(|page| page.starts_with("docs/"));
-    let checked = checked.map(|page| (*page).to_owned()).collect();
-    assert_eq!(stored, checked);
+    // What the samples import: `scripts/test-deps` installs it.
+    let manifests =
+        ["package.json", "package-lock.json", "requirements.txt"].map(|name| format!("docs/clients/{name}"));
+    let samples = clients::SAMPLES.map(|sample| sample.file);
+    let checked = pages.iter().chain(&figures).chain(&samples).filter(|file| file.starts_with("docs/"));
+    let checked: BTreeSet<String> = checked.map(|file| (*file).to_owned()).chain(manifests).collect();
+    assert_eq!(files("docs"), checked);
     let mut dead = Vec::new();
     for page in pages.iter().chain(&figures).chain(&["CHANGELOG.md"]) {
         let text = read(page);
@@ -87,6 +98,22 @@ fn every_page_is_checked_and_every_link_leads_somewhere() {
         }
     }
     assert!(dead.is_empty(), "{dead:#?}");
+}
+
+/// Every file below a folder of the checkout, but for what a package manager has put there.
+fn files(folder: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("a name in ASCII");
+        let path = format!("{folder}/{name}");
+        if !entry.path().is_dir() {
+            found.insert(path);
+        } else if name != "node_modules" {
+            found.extend(files(&path));
+        }
+    }
+    found
 }
 
 /// The anchors of a page's headings.
@@ -113,9 +140,13 @@ async fn with_a_role() -> Stage {
 
 /// Fails where a page is not what its tables and commands give, or writes it anew.
 async fn check(page: &str, stage: Stage) {
+    check_in(Console::new(&stage), page).await;
+}
+
+async fn check_in(mut console: Console, page: &str) {
     let stored = read(page);
     let fresh = tables::fill(&stored).await;
-    let fresh = Console::new(&stage).run_page(&fresh);
+    let fresh = console.run_page(&fresh);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(root().join(page), &fresh).expect("the page is written");
         return;
