@@ -12,4 +12,5 @@ mod proto;
 mod real;
 mod simulator;
 mod support;
+mod vault_dev;
 mod vendors;
