@@ -1,4 +1,5 @@
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use vault_plugin_secrets_ai::providers;
@@ -13,7 +14,7 @@ use crate::support::simulator::{LITELLM, OPENAI, OPENROUTER};
 /// Ends the output of a command.
 const END: &str = "--- the command has ended ---";
 
-/// A shell in the plugin directory, in which a page's commands run one after the other. `vault` is the server's binary.
+/// A shell in one folder, in which a page's commands run one after the other. `vault` is the server's binary.
 ///
 /// In a page a command starts with `$ ` and goes on over lines that end in `\` and over a here-document; what follows
 /// up to the next command is its output. A word with `…` in a command is the last one that was shown like it.
@@ -26,14 +27,14 @@ pub struct Console {
 }
 
 impl Console {
-    pub fn new(stage: &Stage) -> Self {
+    pub fn new(stage: &Stage, folder: &Path) -> Self {
         let home = stage.server.folder.path();
         let binaries = home.join("bin");
         std::fs::create_dir(&binaries).expect("made");
         std::os::unix::fs::symlink(&*BINARY, binaries.join("vault")).expect("linked");
         let mut shell = Command::new("bash")
             .args(["--noprofile", "--norc"])
-            .current_dir(home.join("plugins"))
+            .current_dir(folder)
             .env("HOME", home)
             .env("PATH", format!("{}:{}", binaries.display(), *deps::PATH))
             .env_remove("BAO_ADDR")

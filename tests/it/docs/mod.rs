@@ -1,4 +1,4 @@
-//! README.md and docs/ are what the plugin does: their tables are made from what the vendors declare, and the commands
+//! README.md, docs/ and vault-dev/README.md are what the plugin does: their tables are made from what the vendors declare, and the commands
 //! in their ```console blocks are run on a real server, with the vendor simulator in the vendors' place.
 //! `UPDATE_DOCS=1 cargo test --features test-build --test it docs` writes tables and outputs anew.
 
@@ -22,6 +22,7 @@ const LEASES: &str = "docs/leases.md";
 const SECURITY: &str = "docs/security.md";
 const VENDORS: &str = "docs/vendors.md";
 const UPGRADING: &str = "docs/upgrading.md";
+const VAULT_DEV: &str = "vault-dev/README.md";
 
 #[tokio::test]
 async fn the_readme_is_true() {
@@ -54,9 +55,14 @@ async fn the_page_on_upgrading_is_true() {
     check(UPGRADING, with_a_role().await).await;
 }
 
+#[tokio::test]
+async fn the_page_on_vault_dev_is_true() {
+    check_in(&root(), VAULT_DEV, with_a_role().await).await;
+}
+
 #[test]
 fn every_page_is_checked_and_every_link_leads_somewhere() {
-    let pages = [README, USAGE, LEASES, SECURITY, VENDORS, UPGRADING];
+    let pages = [README, USAGE, LEASES, SECURITY, VENDORS, UPGRADING, VAULT_DEV];
     let stored: BTreeSet<String> = std::fs::read_dir(root().join("docs"))
         .expect("docs/")
         .map(|entry| format!("docs/{}", entry.expect("an entry").file_name().to_string_lossy()))
@@ -107,9 +113,16 @@ async fn with_a_role() -> Stage {
 
 /// Fails where a page is not what its tables and commands give, or writes it anew.
 async fn check(page: &str, stage: Stage) {
+    // The page runs in the plugin directory, as the README's quick start says.
+    let folder = stage.server.folder.path().join("plugins");
+    check_in(&folder, page, stage).await;
+}
+
+/// With the page's commands run in this folder.
+async fn check_in(folder: &Path, page: &str, stage: Stage) {
     let stored = read(page);
     let fresh = tables::fill(&stored).await;
-    let fresh = Console::new(&stage).run_page(&fresh);
+    let fresh = Console::new(&stage, folder).run_page(&fresh);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(root().join(page), &fresh).expect("the page is written");
         return;

@@ -122,7 +122,7 @@ async fn up_makes_a_cluster_keeps_it_and_puts_up_what_was_killed() {
 }
 
 #[test]
-fn up_names_the_port_that_is_taken() {
+fn up_names_the_port_that_is_taken_before_anything_is_made() {
     let scripted = Scripted::new();
     let taken = scripted.port + 3;
     let _other = TcpListener::bind(("127.0.0.1", taken)).expect("free until now");
@@ -133,6 +133,7 @@ fn up_names_the_port_that_is_taken() {
         "{}",
         said(&output)
     );
+    assert!(!scripted.folder.exists(), "or it would stick to these ports");
 }
 
 #[test]
