@@ -14,4 +14,5 @@ mod proto;
 mod real;
 mod simulator;
 mod support;
+mod vault_dev;
 mod vendors;

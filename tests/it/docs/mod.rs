@@ -1,4 +1,4 @@
-//! README.md and docs/ are what the plugin does: their tables are made from what the vendors declare, and the commands
+//! README.md, docs/ and vault-dev/README.md are what the plugin does: their tables are made from what the vendors declare, and the commands
 //! in their ```console blocks are run on a real server, with the vendor simulator in the vendors' place.
 //! `UPDATE_DOCS=1 cargo test --features test-build --test it docs` writes tables and outputs anew.
 
@@ -25,6 +25,7 @@ const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
 const UPGRADING: &str = "docs/upgrading.md";
 const CLIENTS: &str = "docs/clients/README.md";
+const VAULT_DEV: &str = "vault-dev/README.md";
 
 #[tokio::test]
 async fn the_readme_is_true() {
@@ -71,9 +72,15 @@ async fn the_page_on_clients_is_true() {
     clients::assert_no_key("the server's log", &stage.server.log());
 }
 
+#[tokio::test]
+async fn the_page_on_vault_dev_is_true() {
+    let stage = with_a_role().await;
+    check_in(Console::starting_in(&root(), &stage), VAULT_DEV).await;
+}
+
 #[test]
 fn every_page_is_checked_and_every_link_leads_somewhere() {
-    let pages = [README, USAGE, LEASES, SECURITY, KUBERNETES, VENDORS, UPGRADING, CLIENTS];
+    let pages = [README, USAGE, LEASES, SECURITY, KUBERNETES, VENDORS, UPGRADING, CLIENTS, VAULT_DEV];
     // Figures are of one machine and one day: `scripts/bench` prints them, no test does.
     let figures = ["docs/benchmarks.md"];
     // What the samples import: `scripts/test-deps` installs it.

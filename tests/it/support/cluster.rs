@@ -26,10 +26,10 @@ impl Cluster {
     pub async fn with(case: &Case) -> Option<Self> {
         let folder = Folder::new();
         let port = free_ports(6);
-        let output = script(port, &["up", folder.path().to_str().expect("text")]).await;
+        let output = script(port, &["up", folder.path().to_str().expect("text")]);
         let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            script(port, &["down", folder.path().to_str().expect("text")]).await;
+            script(port, &["down", folder.path().to_str().expect("text")]);
             assert!(said.contains("Unknown storage type"), "{said}");
             println!("SKIPPED: this server has no raft storage, and so no cluster of its own: {said}");
             return None;
@@ -37,9 +37,9 @@ impl Cluster {
         let token = exported(&output, "VAULT_TOKEN");
         let nodes = (0..3).map(|number| {
             let folder = folder.part(&format!("node{}", number + 1));
-            let pid = std::fs::read_to_string(folder.path().join("server.pid")).expect("a process");
             let client = Client::new(format!("http://127.0.0.1:{}", port + 2 * number), &token);
-            Node::of_process(client, folder, pid.trim().parse().expect("a number"))
+            let pid = pid(folder.path());
+            Node::of_process(client, folder, pid)
         });
         let cluster = Self { nodes: nodes.collect(), simulator: Simulator::start() };
         cluster.nodes[cluster.active().await].configure("ai", case, &cluster.simulator.url).await;
@@ -126,16 +126,20 @@ impl Node {
 }
 
 /// `vault-dev/cluster` with the server and the plugin of the tests, and their levers in the folder of each node.
-pub async fn script(port: u16, arguments: &[&str]) -> Output {
+pub fn script(port: u16, arguments: &[&str]) -> Output {
     let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("vault-dev/cluster"));
     command.args(arguments).envs([("PLUGIN_BIN", plugin_binary()), ("VAULT_BIN", BINARY.clone())]);
     command.envs([("AI_TEST_CLOCK", "clock"), ("AI_TEST_STEPS", "steps"), ("VAULT_LOG_LEVEL", "debug")]);
-    command.env("PORT", port.to_string());
-    // Seconds, in which a test that runs beside it on this thread would stand still.
-    tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("vault-dev/cluster runs")
+    command.env("PORT", port.to_string()).output().expect("vault-dev/cluster runs")
 }
 
-/// The value that `eval "$(vault-dev/cluster up)"` gives a variable.
+/// The process of a node of the script's.
+pub fn pid(node: &Path) -> u32 {
+    let pid = std::fs::read_to_string(node.join("server.pid")).expect("a process");
+    pid.trim().parse().expect("a number")
+}
+
+/// What `eval "$(vault-dev/cluster up)"` gives a variable.
 pub fn exported(output: &Output, name: &str) -> String {
     let text = String::from_utf8_lossy(&output.stdout);
     let value = text.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));

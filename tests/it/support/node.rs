@@ -68,19 +68,23 @@ impl Deref for Node {
 }
 
 impl Node {
-    /// Starts a server with a file of settings, to which what every server of the tests needs is added. Its working
-    /// directory is its own folder. The plugin inherits the server's environment, so that each node of a cluster has
-    /// levers of its own: an environment in the catalog would be the same for all.
+    /// Starts a server with these settings, and what every server of the tests needs.
     pub fn spawn(client: Client, settings: &str, arguments: &[String]) -> Self {
+        // The second line is OpenBao's, whose audit devices are otherwise declared in the file only.
+        let common = "plugin_directory = \"plugins\"\nunsafe_allow_api_audit_creation = true\n";
+        Self::spawn_with(client, &format!("{common}{settings}"), arguments)
+    }
+
+    /// Starts a server with this file of settings. Its working directory is its own folder, which has the plugin in
+    /// `plugins`, and `raft` for a storage.
+    pub fn spawn_with(client: Client, file: &str, arguments: &[String]) -> Self {
         let folder = Folder::new();
         let at = |name: &str| folder.path().join(name);
         for name in ["plugins", "steps", "raft"] {
             std::fs::create_dir(at(name)).expect("made");
         }
         install(&at("plugins"), PLUGIN);
-        // The second line is OpenBao's, whose audit devices are otherwise declared in the file only.
-        let common = format!("plugin_directory = {:?}\nunsafe_allow_api_audit_creation = true\n", at("plugins"));
-        std::fs::write(at("config.hcl"), common + settings).expect("written");
+        std::fs::write(at("config.hcl"), file).expect("written");
         let process = launch(&folder, arguments);
         Self { client, folder, arguments: arguments.to_vec(), process }
     }

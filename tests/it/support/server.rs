@@ -53,6 +53,15 @@ impl Server {
 
     /// With more lines in its settings: its own storage, say.
     pub async fn start_with(settings: &str) -> Self {
+        Self::start_by(Self::spawn, settings).await
+    }
+
+    /// With this file and nothing else.
+    pub async fn start_from(file: &str) -> Self {
+        Self::start_by(Self::spawn_with, file).await
+    }
+
+    async fn start_by(spawn: fn(Client, &str, &[String]) -> Self, settings: &str) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
         let arguments = [
             "-dev".to_owned(),
@@ -60,7 +69,7 @@ impl Server {
             format!("-dev-root-token-id={ROOT}"),
             format!("-dev-listen-address={address}"),
         ];
-        let mut server = Self::spawn(Client::new(format!("http://{address}"), ROOT), settings, &arguments);
+        let mut server = spawn(Client::new(format!("http://{address}"), ROOT), settings, &arguments);
         assert!(server.comes_up(&[200]).await, "the server ended:\n{}", server.log());
         server
     }

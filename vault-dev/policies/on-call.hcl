@@ -1,0 +1,43 @@
+# Who is on call: sees what exists and ends what has to end. Makes no key and changes no account or role.
+
+# The inventory. Deleting a row ends its key at the vendor, now, whatever its lease says. With force=true the engine
+# forgets the key instead; no policy can keep that out, since the server looks at no parameter of a delete.
+path "ai/keys/*" {
+  capabilities = ["read", "list", "delete"]
+}
+path "ai/info" {
+  capabilities = ["read"]
+}
+
+# Only to look. A CLI sends "false" and an API's client false, and neither is taken for the other.
+path "ai/tidy" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "config" = []
+    "delete" = ["false", false]
+  }
+}
+
+# Which leases a role has; the server asks for sudo, since an id is all that it takes to end a lease.
+path "sys/leases/lookup/ai/creds/*" {
+  capabilities = ["list", "sudo"]
+}
+path "sys/leases/lookup" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "lease_id" = ["ai/creds/*"]
+  }
+}
+
+# One lease, or everything of a role; the latter needs sudo as well. revoke-force, which forgets leases whose keys live
+# on, is not here.
+path "sys/leases/revoke" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "lease_id" = ["ai/creds/*"]
+    "sync"     = []
+  }
+}
+path "sys/leases/revoke-prefix/ai/creds/*" {
+  capabilities = ["update", "sudo"]
+}
