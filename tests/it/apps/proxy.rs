@@ -1,22 +1,21 @@
 //! The server's own caching proxy in front of the engine.
 
-use std::fs::File;
-use std::process::{Child, Command};
-
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::agent::{read, vault_dev};
 use super::scene::Scene;
+use super::{read, vault_dev};
+use crate::support::agent::Agent;
 use crate::support::bench::eventually;
 use crate::support::client::Client;
-use crate::support::node::{BINARY, free_port};
+use crate::support::node::free_port;
 use crate::support::simulator::{plain_client, try_key};
 
 #[tokio::test]
 async fn a_proxy_gives_the_same_key_until_its_lease_ends() {
-    let scene = Scene::new().await;
+    let Some(scene) = Scene::new().await else { return };
     scene.role("6s", "12s").await;
-    let (proxy, _process) = start(&scene).await;
+    let (proxy, _process, _folder) = start(&scene).await;
     let first = ask(&proxy).await;
     let key = |lease: &Value| lease["data"]["api_key"].as_str().expect("a key").to_owned();
     let url = first["data"]["base_url"].as_str().expect("a URL");
@@ -57,37 +56,13 @@ async fn forget(proxy: &Client, lease: &Value) {
 }
 
 /// A proxy that listens elsewhere than its file says, and its API.
-async fn start(scene: &Scene) -> (Client, Running) {
-    let folder = tempfile::Builder::new().prefix("vault-ai-proxy-").tempdir().expect("a folder");
-    for (name, value) in ["role-id", "secret-id"].into_iter().zip(scene.login().await) {
-        std::fs::write(folder.path().join(name), value).expect("written");
-    }
+async fn start(scene: &Scene) -> (Client, Agent, TempDir) {
+    let folder = scene.folder().await;
     let address = format!("127.0.0.1:{}", free_port());
     let config = read(&vault_dev().join("agent/proxy.hcl")).replace("\"127.0.0.1:8100\"", &format!("{address:?}"));
     std::fs::write(folder.path().join("proxy.hcl"), config).expect("written");
-    let output = File::create(folder.path().join("proxy.out")).expect("made");
-    let child = Command::new(&*BINARY)
-        .args(["proxy", "-config=proxy.hcl"])
-        .current_dir(folder.path())
-        .env("HOME", folder.path())
-        .envs([("VAULT_ADDR", &scene.server.url), ("BAO_ADDR", &scene.server.url)])
-        .stdout(output.try_clone().expect("cloned"))
-        .stderr(output)
-        .spawn()
-        .expect("the proxy starts");
+    let process = Agent::start("proxy", &scene.server, folder.path(), "proxy.hcl");
     let client = Client::new(format!("http://{address}"), "");
     eventually("the proxy answers", async || client.health().await.is_some()).await;
-    (client, Running { child, _folder: folder })
-}
-
-struct Running {
-    child: Child,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    (client, process, folder)
 }

@@ -1,19 +1,19 @@
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use vault_plugin_secrets_ai::base::Time;
 
 use crate::support::bench::eventually;
 use crate::support::case::Case;
-use crate::support::client::Client;
-use crate::support::node::{Node, VERSION, free_port};
+use crate::support::node::VERSION;
+use crate::support::raft::RaftServer;
 use crate::support::simulator::Simulator;
 
-const FILE: &str = include_str!("../../../vault-dev/server/raft.hcl");
+const POLICY: &str = include_str!("../../../vault-dev/policies/app-dev.hcl");
 
 /// A server that keeps its data, with the role app-dev, and a way to log in for an application.
 pub struct Scene {
-    pub server: Node,
+    pub server: RaftServer,
     pub simulator: Simulator,
-    share: String,
 }
 
 /// The one lease that lives.
@@ -23,20 +23,11 @@ pub struct LiveLease {
 }
 
 impl Scene {
-    pub async fn new() -> Self {
-        let port = free_port();
-        let settings = FILE
-            .replace("127.0.0.1:8200", &format!("127.0.0.1:{port}"))
-            .replace("127.0.0.1:8201", &format!("127.0.0.1:{}", port + 1));
-        let mut server = Node::spawn(Client::new(format!("http://127.0.0.1:{port}"), ""), &settings, &[]);
-        assert!(server.comes_up(&[501]).await, "the server ended:\n{}", server.log());
-        let init = server.call("PUT", "sys/init", json!({"secret_shares": 1, "secret_threshold": 1})).await.expect(200);
-        let share = init["keys"][0].as_str().expect("a share").to_owned();
-        init["root_token"].as_str().expect("a token").clone_into(&mut server.client.token);
-        let scene = Self { server, simulator: Simulator::start(), share };
-        scene.unseal().await;
+    /// None, with a line that says so, where this server has no raft storage.
+    pub async fn new() -> Option<Self> {
+        let scene = Self { server: RaftServer::start().await?, simulator: Simulator::start() };
         scene.prepare().await;
-        scene
+        Some(scene)
     }
 
     async fn prepare(&self) {
@@ -45,19 +36,21 @@ impl Scene {
         server.enable("ai").await;
         server.write("ai/config/openai", Case::named("openai").config(&self.simulator.url)).await;
         self.role("10m", "1h").await;
-        let policy = r#"path "ai/creds/app-dev" { capabilities = ["read"] }"#;
-        server.write("sys/policies/acl/app-dev", json!({"policy": policy})).await;
+        server.write("sys/policies/acl/app-dev", json!({"policy": POLICY})).await;
         server.write("sys/auth/approle", json!({"type": "approle"})).await;
         let login = json!({"token_policies": "app-dev", "token_period": "1h"});
         server.write("auth/approle/role/app-dev", login).await;
     }
 
-    /// What an operator gives an application: role id and secret id.
-    pub async fn login(&self) -> [String; 2] {
+    /// A folder for an agent with what an operator gives an application: role id and secret id.
+    pub async fn folder(&self) -> TempDir {
+        let folder = tempfile::Builder::new().prefix("vault-ai-agent-").tempdir().expect("a folder");
         let role = self.server.read("auth/approle/role/app-dev/role-id").await;
         let secret = self.server.write("auth/approle/role/app-dev/secret-id", json!({})).await;
-        [(role, "role_id"), (secret, "secret_id")]
-            .map(|(body, field)| body["data"][field].as_str().expect(field).into())
+        for (name, value) in [("role-id", &role["data"]["role_id"]), ("secret-id", &secret["data"]["secret_id"])] {
+            std::fs::write(folder.path().join(name), value.as_str().expect(name)).expect("written");
+        }
+        folder
     }
 
     pub async fn role(&self, ttl: &str, max_ttl: &str) {
@@ -65,24 +58,6 @@ impl Scene {
         role["ttl"] = ttl.into();
         role["max_ttl"] = max_ttl.into();
         self.server.write("ai/roles/app-dev", role).await;
-    }
-
-    async fn unseal(&self) {
-        eventually("the server is active", async || {
-            if self.server.health().await == Some(503) {
-                self.server.call("PUT", "sys/unseal", json!({"key": self.share})).await;
-            }
-            self.server.health().await == Some(200)
-        })
-        .await;
-    }
-
-    /// What a power failure does, and the start after it.
-    pub async fn restart_server(&mut self) {
-        self.server.kill_with_plugin();
-        self.server.start_again();
-        assert!(self.server.comes_up(&[503]).await, "the server ended:\n{}", self.server.log());
-        self.unseal().await;
     }
 
     /// The newest lease; a restart of the agent leaves an older one behind.

@@ -4,7 +4,8 @@ use std::process::{Child, Command, Output};
 
 use serde::Deserialize;
 
-use super::agent::{Agent, read, vault_dev};
+use super::delivery::Delivery;
+use super::{read, vault_dev};
 use crate::support::bench::eventually;
 use crate::support::deps;
 
@@ -35,11 +36,11 @@ pub struct Call {
 
 impl Worker {
     /// Starts it where the agent does not.
-    pub fn start(agent: &Agent, language: Language) -> Self {
-        let Some(file) = agent.key_file() else {
-            return Self { child: None, output: agent.output() };
+    pub fn start(delivery: &Delivery, language: Language) -> Self {
+        let Some(file) = delivery.key_file() else {
+            return Self { child: None, output: delivery.output().to_owned() };
         };
-        let output = agent.folder.path().join("worker.out");
+        let output = delivery.folder().join("worker.out");
         let child = language
             .run()
             .envs([("AI_KEY_FILE", file.as_os_str()), ("AI_INTERVAL", INTERVAL.as_ref())])

@@ -1,56 +1,25 @@
 //! The injector's template, rendered by the server's own agent.
 
-use std::fs::File;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::worker::Worker;
 use super::{INJECTOR, Manifest, PATH};
+use crate::support::agent::Agent;
 use crate::support::bench::eventually;
 use crate::support::case::Case;
 use crate::support::client::Client;
-use crate::support::node::{BINARY, free_port};
+use crate::support::node::free_port;
 use crate::support::server::{Stage, text};
 
 const TTL: Duration = Duration::from_secs(3);
 
-/// An agent; ends with the test.
-struct Agent {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Agent {
-    fn start(stage: &Stage, settings: &Value) -> Self {
-        let folder = stage.server.folder.path();
-        std::fs::write(folder.join("agent.json"), settings.to_string()).expect("written");
-        let log_path = folder.join("agent.log");
-        let log = File::create(&log_path).expect("made");
-        let child = Command::new(&*BINARY)
-            .args(["agent", "-config=agent.json"])
-            .current_dir(folder)
-            .env("HOME", folder)
-            .stdout(log.try_clone().expect("cloned"))
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("the agent starts");
-        Self { child, log: log_path }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // The folder goes, and the log with it.
-            println!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// In the server's folder.
+fn start(stage: &Stage, settings: &Value) -> Agent {
+    let folder = stage.server.folder.path();
+    std::fs::write(folder.join("agent.json"), settings.to_string()).expect("written");
+    Agent::start("agent", &stage.server, folder, "agent.json")
 }
 
 /// A server with a role of short leases at the path that the manifests read, and a policy for it.
@@ -78,7 +47,7 @@ async fn the_injector_s_worker_gets_a_key_that_works_and_a_new_one_after_it() {
     let token_file = stage.server.folder.path().join("token");
     std::fs::write(&token_file, token["auth"]["client_token"].as_str().expect("a token")).expect("written");
     let template = manifest.annotation("agent-inject-template-ai.env");
-    let agent = Agent::start(
+    let agent = start(
         &stage,
         &json!({
             "vault": {"address": stage.server.url},
@@ -112,7 +81,7 @@ async fn an_agent_s_cache_gives_one_key_for_many_reads_and_renews_it() {
     let user = json!({"password": "some-password", "token_policies": "worker", "token_ttl": "1h"});
     stage.server.write("auth/userpass/users/provider", user).await;
     let address = format!("127.0.0.1:{}", free_port());
-    let agent = Agent::start(
+    let agent = start(
         &stage,
         &json!({
             "vault": {"address": stage.server.url},

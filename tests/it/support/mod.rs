@@ -1,5 +1,6 @@
 //! What the tests stand on: the vendor simulator, a mount in memory, a real server, a cluster of three.
 
+pub mod agent;
 pub mod bench;
 pub mod case;
 pub mod client;
@@ -9,5 +10,6 @@ pub mod fault_proxy;
 pub mod node;
 pub mod openapi_check;
 pub mod process;
+pub mod raft;
 pub mod server;
 pub mod simulator;

@@ -146,11 +146,9 @@ impl Node {
         std::fs::remove_file(self.folder.path().join("steps").join(format!("{step}.reached"))).expect("was held");
     }
 
-    /// Process ids of the plugin, from the process table: the server's children.
+    /// Process ids of the plugin: the server's children.
     pub fn plugin_pids(&self) -> Vec<u32> {
-        let output = Command::new("ps").args(["-o", "pid=", "--ppid", &self.process.id().to_string()]).output();
-        let text = String::from_utf8(output.expect("ps runs").stdout).expect("text");
-        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        self.process.children()
     }
 
     /// What kill -9 does to the plugin's processes; the server lives. Returns once the server has started the plugin

@@ -33,6 +33,13 @@ impl Process {
         self.ended
     }
 
+    /// Process ids of what it has started, from the process table.
+    pub fn children(&self) -> Vec<u32> {
+        let output = Command::new("ps").args(["-o", "pid=", "--ppid", &self.pid.to_string()]).output();
+        let text = String::from_utf8(output.expect("ps runs").stdout).expect("text");
+        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
     /// Returns once it has ended.
     pub fn wait(&mut self) {
         while !self.has_ended() {

@@ -6,10 +6,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{read, root};
-use crate::support::bench::eventually;
 use crate::support::case::Case;
-use crate::support::client::Client;
-use crate::support::node::{BINARY, Node, PLUGIN, free_port};
+use crate::support::node::{BINARY, Node, PLUGIN};
+use crate::support::raft::RaftServer;
 use crate::support::server::{Server, text};
 use crate::support::simulator::{Simulator, try_key};
 
@@ -23,21 +22,7 @@ async fn a_dev_server_with_dev_hcl_leases_a_key() {
 
 #[tokio::test]
 async fn a_server_with_raft_hcl_leases_a_key() {
-    let port = free_port();
-    let file = read("vault-dev/server/raft.hcl");
-    let file = file.replace(":8200\"", &format!(":{port}\"")).replace(":8201\"", &format!(":{}\"", port + 1));
-    let mut server = Node::spawn_with(Client::new(format!("http://127.0.0.1:{port}"), ""), &file, &[]);
-    if !server.comes_up(&[501]).await {
-        let log = server.log();
-        assert!(log.contains("Unknown storage type"), "the server ended:\n{log}");
-        println!("SKIPPED: this server has no raft storage: it says {log:?}");
-        return;
-    }
-    let shares = json!({"secret_shares": 1, "secret_threshold": 1});
-    let init = server.call("PUT", "sys/init", shares).await.expect(200);
-    server.client.token = init["root_token"].as_str().expect("a token").to_owned();
-    server.call("PUT", "sys/unseal", json!({"key": init["keys"][0]})).await.expect(200);
-    eventually("it is active", async || server.health().await == Some(200)).await;
+    let Some(server) = RaftServer::start().await else { return };
     leases_a_key(&server).await;
 }
 

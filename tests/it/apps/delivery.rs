@@ -1,0 +1,87 @@
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::scene::Scene;
+use super::worker::{INTERVAL, Language};
+use super::{read, vault_dev};
+use crate::support::agent::Agent;
+use crate::support::bench::eventually;
+
+/// How the key comes to the application: a file of vault-dev/agent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    JsonFile,
+    EnvFile,
+    /// The agent runs the application.
+    Exec(Language),
+}
+
+/// An agent at work, in a folder of its own.
+pub struct Delivery {
+    way: Way,
+    agent: Agent,
+    folder: TempDir,
+}
+
+impl Delivery {
+    /// Starts the agent, and waits for what it delivers.
+    pub async fn start(scene: &Scene, way: Way) -> Self {
+        let folder = scene.folder().await;
+        let mut config = read(&vault_dev().join("agent").join(way.config()));
+        if let Way::Exec(language) = way {
+            std::os::unix::fs::symlink(language.file(), folder.path().join(language.name())).expect("linked");
+            // The file runs the Python one, at the sample's own pace.
+            let line = config.lines().find(|line| line.contains("command ")).expect("a command").to_owned();
+            let [program, file] = language.command(language.name());
+            let command = ["env", &format!("AI_INTERVAL={INTERVAL}"), program, file];
+            config = config.replace(&line, &format!("command = {command:?}"));
+        }
+        std::fs::write(folder.path().join(way.config()), config).expect("written");
+        let agent = Agent::start("agent", &scene.server, folder.path(), way.config());
+        let delivery = Self { way, agent, folder };
+        if let Some(file) = delivery.key_file() {
+            eventually("the agent has written the key", async || file.exists()).await;
+        }
+        delivery
+    }
+
+    /// Ends the agent as a machine that goes down would, and starts it again in the same folder.
+    pub fn restart_agent(&mut self, scene: &Scene) {
+        match self.way {
+            // Killed, it would leave the program behind: whoever supervises it must end both.
+            Way::Exec(_) => self.agent.stop(),
+            Way::JsonFile | Way::EnvFile => self.agent.kill(),
+        }
+        self.agent = Agent::start("agent", &scene.server, self.folder.path(), self.way.config());
+    }
+
+    /// The file with the key; none in exec mode.
+    pub fn key_file(&self) -> Option<PathBuf> {
+        let name = match self.way {
+            Way::JsonFile => "ai.json",
+            Way::EnvFile => "ai.env",
+            Way::Exec(_) => return None,
+        };
+        Some(self.folder().join("run").join(name))
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the agent prints; in exec mode, what the application prints as well.
+    pub fn output(&self) -> &Path {
+        self.agent.output()
+    }
+}
+
+impl Way {
+    fn config(self) -> &'static str {
+        match self {
+            Self::JsonFile => "json-file.hcl",
+            Self::EnvFile => "env-file.hcl",
+            Self::Exec(_) => "exec.hcl",
+        }
+    }
+}
