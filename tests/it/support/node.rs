@@ -33,9 +33,10 @@ pub static BINARY: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("
 /// A server process and its API; ends with the test.
 pub struct Node {
     pub client: Client,
-    pub folder: Folder,
     arguments: Vec<String>,
     process: Process,
+    // Goes after the process, which writes to it.
+    pub folder: Folder,
 }
 
 /// A server's folder: the test's, or a part of it. Goes with the last server in it.
