@@ -98,7 +98,7 @@ use() {
     -H @<(printf 'Authorization: Bearer %s\n' "$1") "$2/chat/completions"
 }
 
-# renew LEASE INCREMENT: false where it fails. An outage of the vendor is 400 here too: go on with the key while it
+# renew LEASE INCREMENT: false where it fails. A vendor that is out for long is 400 here too: go on with the key while it
 # lasts, try again, and read a new one before it ends.
 renew() {
   call PUT sys/leases/renew "$(json lease_id "$1" increment "$2")"

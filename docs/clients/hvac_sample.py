@@ -65,7 +65,7 @@ def read_key(vault, role, ttl=None, wrap_ttl=None):
 def renew(vault, lease_id, seconds):
     """The answer with the new lease_duration.
 
-    An outage of the vendor is 400 (InvalidRequest) here too: go on with the key while it lasts, try again, and read a
+    A vendor that is out for long is 400 (InvalidRequest) here too: go on with the key while it lasts, try again, and read a
     new one before it ends.
     """
     return vault.sys.renew_lease(lease_id, increment=seconds)

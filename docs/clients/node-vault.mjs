@@ -45,7 +45,7 @@ async function readKey(role, { ttl, wrapTtl } = {}) {
   }
 }
 
-// An outage of the vendor is 400 here too: go on with the key while it lasts, try again, and read a new one before it
+// A vendor that is out for long is 400 here too: go on with the key while it lasts, try again, and read a new one before it
 // ends.
 const renew = (lease_id, increment) => vault.renew({ lease_id, increment });
 

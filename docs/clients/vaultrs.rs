@@ -116,7 +116,7 @@ async fn read_key(
     }
 }
 
-/// An outage of the vendor is 400 here too: go on with the key while it lasts, try again, and read a new one before it
+/// A vendor that is out for long is 400 here too: go on with the key while it lasts, try again, and read a new one before it
 /// ends.
 async fn renew(
     vault: &VaultClient,

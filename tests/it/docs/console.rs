@@ -1,13 +1,15 @@
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use vault_plugin_secrets_ai::providers;
 
 use super::redact::Redactor;
 use crate::support::case::CASES;
 use crate::support::deps;
-use crate::support::node::BINARY;
+use crate::support::node::{BINARY, plugin_binary};
 use crate::support::server::{ROOT, Stage};
 use crate::support::simulator::{LITELLM, OPENAI, OPENROUTER};
 
@@ -18,7 +20,8 @@ const END: &str = "--- the command has ended ---";
 /// URL of the vendors' stand-in.
 ///
 /// In a page a command starts with `$ ` and goes on over lines that end in `\` and over a here-document; what follows
-/// up to the next command is its output. A word with `…` in a command is the last one that was shown like it.
+/// up to the next command is its output. A word with `…` in a command is the last one that was shown like it. A command
+/// with `# stays up` behind it goes on while the next ones run.
 pub struct Console {
     shell: Child,
     input: ChildStdin,
@@ -38,14 +41,36 @@ impl Console {
         let binaries = home.join("bin");
         std::fs::create_dir(&binaries).expect("made");
         std::os::unix::fs::symlink(&*BINARY, binaries.join("vault")).expect("linked");
-        let mut shell = bash(stage)
-            .args(["--noprofile", "--norc"])
+        let mut shell = bash(stage);
+        shell
             .current_dir(folder)
-            .env("CARGO_HOME", cargo_home())
             .env("HOME", home)
             .env("PATH", format!("{}:{}", binaries.display(), *deps::PATH))
             .envs([("OPENAI_ADMIN_KEY", OPENAI), ("OPENROUTER_MANAGEMENT_KEY", OPENROUTER)])
-            .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)])
+            .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)]);
+        let redactor = Redactor::new(&stage.server.url, &stage.simulator.url);
+        Self::start(shell, redactor, stage.simulator.url.clone())
+    }
+
+    /// In a checkout, with nothing running yet: a page starts what it needs, on three ports from this one on.
+    pub fn of_a_newcomer(checkout: &Path, home: &Path, port: u16) -> Self {
+        let mut shell = clean_bash();
+        shell
+            .current_dir(checkout)
+            .env("HOME", home)
+            .env("PORT", port.to_string())
+            .env("VAULT_BIN", &*BINARY)
+            .env("PLUGIN_BIN", plugin_binary())
+            .env("SIMULATOR_BIN", env!("CARGO_BIN_EXE_vendor-simulator"));
+        Self::start(shell, Redactor::of_a_newcomer(port), String::new())
+    }
+
+    fn start(mut shell: Command, redactor: Redactor, simulator: String) -> Self {
+        let mut shell = shell
+            .args(["--noprofile", "--norc"])
+            .env("CARGO_HOME", cargo_home())
+            // What a page leaves running ends with it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -53,8 +78,7 @@ impl Console {
         let mut input = shell.stdin.take().expect("piped");
         writeln!(input, "exec 2>&1").expect("written");
         let output = BufReader::new(shell.stdout.take().expect("piped"));
-        let simulator = stage.simulator.url.clone();
-        Self { shell, input, output, redactor: Redactor::new(&stage.server.url, &simulator), simulator }
+        Self { shell, input, output, redactor, simulator }
     }
 
     /// The page with the outputs that its commands have now.
@@ -87,7 +111,7 @@ impl Console {
 
     /// The output of one command, as a page shows it: whole lines, or nothing.
     fn run(&mut self, command: &str) -> String {
-        let command = as_built(&self.at_simulator(&self.redactor.filled(command)));
+        let command = in_background(&as_built(&self.at_simulator(&self.redactor.filled(command))));
         writeln!(self.input, "{{ {command}\n}} </dev/null\nprintf '\\n%s\\n' '{END}'").expect("written");
         self.input.flush().expect("flushed");
         let mut output = String::new();
@@ -122,9 +146,31 @@ impl Console {
 
 impl Drop for Console {
     fn drop(&mut self) {
-        let _ = self.shell.kill();
+        let group = format!("-{}", self.shell.id());
+        let signal = |name: &str| {
+            let sent = Command::new("kill").args([name, "--", &group]).stderr(Stdio::null()).status();
+            sent.is_ok_and(|status| status.success())
+        };
+        // scripts/dev removes its folder when it is asked to end.
+        signal("-TERM");
         let _ = self.shell.wait();
+        for _ in 0..100 {
+            if !signal("-0") {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        signal("-KILL");
     }
+}
+
+/// A command that stays up, with the output that it has by then; the page goes on after its line `--- up`.
+fn in_background(command: &str) -> String {
+    let Some((command, _)) = command.split_once("# stays up") else { return command.to_owned() };
+    format!(
+        "{command} >~/up.out 2>~/up.err &
+         while ! grep -q '^--- up' ~/up.out; do kill -0 $! || {{ cat ~/up.err; break; }}; sleep 0.1; done; cat ~/up.out"
+    )
 }
 
 /// Where cargo has what it fetched, whatever HOME is.
@@ -133,9 +179,16 @@ fn cargo_home() -> PathBuf {
     set.unwrap_or_else(|| std::env::home_dir().expect("a home").join(".cargo"))
 }
 
-/// A shell as a reader has it: with the address and the token of the stage's server, what the samples import, and none of
-/// the variables that cargo sets for a test. Of those, the build scripts of some crates would have cargo build anew.
+/// A shell as a reader has it, with the address and the token of the stage's server.
 pub fn bash(stage: &Stage) -> Command {
+    let mut bash = clean_bash();
+    bash.envs([("VAULT_ADDR", &*stage.server.url), ("VAULT_TOKEN", ROOT)]);
+    bash
+}
+
+/// With what the samples import, and none of the variables that cargo sets for a test. Of those, the build scripts of
+/// some crates would have cargo build anew.
+fn clean_bash() -> Command {
     let mut bash = Command::new("bash");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -143,7 +196,7 @@ pub fn bash(stage: &Stage) -> Command {
             bash.env_remove(&name);
         }
     }
-    bash.env("PATH", &*deps::PATH).envs([("VAULT_ADDR", &*stage.server.url), ("VAULT_TOKEN", ROOT)]);
+    bash.env("PATH", &*deps::PATH);
     bash
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use self::console::Console;
 use crate::support::case::Case;
+use crate::support::node::free_ports;
 use crate::support::server::{Server, Stage};
 use crate::support::simulator::Simulator;
 
@@ -18,9 +19,11 @@ mod redact;
 mod tables;
 
 const README: &str = "README.md";
+const QUICKSTART: &str = "docs/quickstart.md";
 const USAGE: &str = "docs/usage.md";
 const LEASES: &str = "docs/leases.md";
 const SECURITY: &str = "docs/security.md";
+const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
 const UPGRADING: &str = "docs/upgrading.md";
@@ -73,6 +76,18 @@ async fn the_page_on_clients_is_true() {
 }
 
 #[tokio::test]
+async fn the_quick_start_of_ten_minutes_is_true() {
+    let home = tempfile::tempdir().expect("a folder");
+    check_in(Console::of_a_newcomer(&root(), home.path(), free_ports(3)), QUICKSTART).await;
+}
+
+#[tokio::test]
+async fn the_page_on_agents_is_true() {
+    let stage = with_a_role().await;
+    check_in(Console::starting_in(&root(), &stage), AGENT).await;
+}
+
+#[tokio::test]
 async fn the_page_on_vault_dev_is_true() {
     let stage = with_a_role().await;
     check_in(Console::starting_in(&root(), &stage), VAULT_DEV).await;
@@ -80,7 +95,8 @@ async fn the_page_on_vault_dev_is_true() {
 
 #[test]
 fn every_page_is_checked_and_every_link_leads_somewhere() {
-    let pages = [README, USAGE, LEASES, SECURITY, KUBERNETES, VENDORS, UPGRADING, CLIENTS, VAULT_DEV];
+    let pages =
+        [README, QUICKSTART, USAGE, LEASES, SECURITY, AGENT, KUBERNETES, VENDORS, UPGRADING, CLIENTS, VAULT_DEV];
     // Figures are of one machine and one day: `scripts/bench` prints them, no test does.
     let figures = ["docs/benchmarks.md"];
     // What the samples import: `scripts/test-deps` installs it.

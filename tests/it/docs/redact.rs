@@ -44,6 +44,13 @@ impl Redactor {
         Self { stand_ins, seen: BTreeMap::new() }
     }
 
+    /// For a page whose server has this port and whose simulator has the second one after it.
+    pub fn of_a_newcomer(port: u16) -> Self {
+        let simulator = ("http://127.0.0.1:8202", format!("http://127.0.0.1:{}", port + 2));
+        let stand_ins = vec![(SERVER, format!("http://127.0.0.1:{port}")), simulator];
+        Self { stand_ins, seen: BTreeMap::new() }
+    }
+
     /// A command of a page as it is run.
     pub fn filled(&self, command: &str) -> String {
         let command =
