@@ -34,7 +34,7 @@
 //! ```text
 //! mint:    row(minting) stored -> vendor creates -> row(live) stored -> answer
 //!          an error that certainly made nothing drops the row; any other leaves it to the sweep
-//! renew:   vendor's expiry moved, or far enough already -> row(new deadline) stored -> answer
+//! renew:   row(new deadline) stored -> vendor's expiry moved, or confirmed before to be far enough -> answer
 //! revoke:  vendor deletes (from the lease's own data, row or no row) -> row dropped; a failure is noted and tried again
 //! sweep:   minting rows that nobody works on: looked for at the vendor after 2, 10 and 60 minutes; live rows an hour past
 //!          their deadline: deleted; failed revocations: tried again, at last once an hour
@@ -58,8 +58,8 @@
 //! - A renewal moves nothing to an earlier time, neither the row's deadline nor the vendor's expiry: until the host has our
 //!   answer it keeps the older, perhaps longer, lease.
 //! - A vendor that cannot be asked fails no renewal that its present expiry of the key covers: agents take one failed renewal
-//!   for the end of the lease and read a new key, which such a vendor cannot make. So a row holds an expiry only once the
-//!   vendor has confirmed it.
+//!   for the end of the lease and read a new key, which such a vendor cannot make. What it has confirmed is in the lease
+//!   itself; a row's expiry is the latest that may be, since a row is dropped only when the key has certainly ended.
 //! - "Gone already" of a key that is younger than the vendor's lag, and a helper object found without its key, settle nothing:
 //!   the sweep asks again.
 //! - A retired account whose vendor and identity are the present config's is used with the present credential: an admin key

@@ -10,6 +10,8 @@ pub const DEFAULT_TTL: Duration = HOUR;
 /// The vendor's own expiry comes so long after the lease's end: a revocation that is late must find the key, and
 /// clocks differ.
 pub const EXPIRY_GRACE: Duration = HOUR;
+/// A lease that is renewed without the vendor ends so long before the key: clocks differ.
+pub const CLOCK_MARGIN: Duration = MINUTE;
 /// From building a row to asking the vendor. Storage that stalls longer may be another leader's by now.
 pub const MINT_BUDGET: Duration = Duration::from_secs(10);
 /// All of a vendor's steps for one key. The host gives a request 90 s.

@@ -54,6 +54,11 @@ fn base_url(text: &str) -> Result<Url, Invalid> {
         return Err(bad("must not hold a query or a fragment"));
     }
     let path = url.path().trim_end_matches('/').to_owned();
+    // It is handed out with the keys, and ends in files that shells read.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~%:@+,=".contains(c);
+    if let Some(odd) = path.chars().find(|c| !plain(*c)) {
+        return Err(bad(&format!("must not hold {odd:?} in its path")));
+    }
     url.set_path(&path);
     Ok(url)
 }
@@ -120,7 +125,16 @@ mod tests {
         for (given, kept) in [("https://a.example/v1/", "https://a.example/v1"), ("http://a:1", "http://a:1/")] {
             assert_eq!(base_url(given).expect("valid").as_str(), kept);
         }
-        for bad in ["a.example", "ftp://a", "https://u:p@a", "https://a/?q", "https://a/#f", "file:///etc"] {
+        for bad in [
+            "a.example",
+            "ftp://a",
+            "https://u:p@a",
+            "https://a/?q",
+            "https://a/#f",
+            "file:///etc",
+            "https://a/$(id)",
+            "https://a/v1;id",
+        ] {
             assert_eq!(base_url(bad).expect_err(bad).field, "api_url");
         }
     }

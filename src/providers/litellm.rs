@@ -200,7 +200,18 @@ impl Vendor for LiteLlm {
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
         let duration = format!("{}s", seconds_until(cx.clock.now(), until, LONGEST));
         let call = Call::post(&["key", "update"], json!({"key": key.id, "duration": duration})).repeatable();
-        talk(cx)?.send(call).await?.need_time("/expires")
+        match talk(cx)?.send(call).await {
+            Ok(answer) => answer.need_time("/expires"),
+            // 1.106 says so of every exception that it does not know, a lost database among them.
+            Err(failure)
+                if failure.vendor_said(400)
+                    && failure.mentions("authentication error, ")
+                    && !failure.mentions("not found") =>
+            {
+                Err(Fault { kind: FaultKind::Unknown, ..failure.into() })
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     async fn list(&self, cx: &Cx<'_>, prefix: &str, from: Option<Cursor>) -> Result<Page, Fault> {

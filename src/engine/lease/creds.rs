@@ -17,7 +17,7 @@ use super::ledger::{Row, RowKind, State};
 use super::life::{Life, rfc3339};
 use super::revoke::keep_for_the_sweep;
 use super::{at_vendor, naming};
-use crate::base::Time;
+use crate::base::{Secret, Time};
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
@@ -91,7 +91,8 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     row.state = State::Live;
     row.key = Some(issued.key.clone().into());
     row.vendor_expiry = issued.expires;
-    let granted = life.granted(&mount, issued.expires, account.vendor.about().can.expiry);
+    let granted =
+        plain(&issued.secret).and_then(|()| life.granted(&mount, issued.expires, account.vendor.about().can.expiry));
     row.deadline = life.end;
     let stored = match granted {
         Err(error) => Err(error),
@@ -169,6 +170,15 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
     Err(upstream::error(account.vendor, fault, Some(after)))
 }
 
+/// Keys end in files that shells read, and in headers.
+fn plain(key: &Secret) -> Result<()> {
+    let text = key.expose();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte)) {
+        return Ok(());
+    }
+    Err(Error::Unavailable("the vendor made a key with characters that no key has, and it was deleted".into()))
+}
+
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
 async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row) {
     let Some(key) = row.key.clone() else { return };
@@ -220,4 +230,19 @@ fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Re
     };
     let response = Response { lease: Some(lease), ..Response::data(data) };
     Ok(response.with_warnings(life.warnings).with_warnings(issued.warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_a_shell_would_run_is_not_handed_out() {
+        for good in ["sk-svcacct-0aZ_9", "sk-or-v1-0f", "AIza.b+c/d=", "a:b~c"] {
+            plain(&good.into()).expect(good);
+        }
+        for bad in ["", "sk-$(id)", "sk-a;id", "sk-a b", "sk-a\nB=c", "sk-'", "sk-\u{e9}"] {
+            plain(&bad.into()).expect_err(bad);
+        }
+    }
 }

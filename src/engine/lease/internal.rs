@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::record;
 use super::ledger::{KeyRecord, Row};
-use crate::base::Secret;
+use crate::base::{Secret, Time};
 use crate::logical::{Error, Object, Result};
 
 /// What a lease carries for renew and revoke, which must work after role, config and row are gone. Never the key.
@@ -16,6 +16,10 @@ pub struct Internal {
     pub config: String,
     pub generation: String,
     pub key: KeyRecord,
+    /// The vendor's own expiry, as the vendor has last confirmed it to whoever stored this lease; it never moves back.
+    /// A row's may be later: it covers what was asked for, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
 }
 
 impl Internal {
@@ -28,6 +32,7 @@ impl Internal {
             config: row.config.clone(),
             generation: row.generation.clone(),
             key,
+            expires: row.vendor_expiry,
         }
     }
 

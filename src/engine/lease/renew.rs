@@ -4,7 +4,7 @@ use super::super::accounts::{Account, Owner};
 use super::super::mount::AiMount;
 use super::super::roles::{Role, role_key};
 use super::super::step::step;
-use super::super::times::{DEFAULT_TTL, VENDOR_BUDGET};
+use super::super::times::{CLOCK_MARGIN, DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
 use super::internal::Internal;
 use super::ledger::{AccountId, Row, State};
@@ -13,15 +13,15 @@ use crate::base::Time;
 use crate::logical::{Error, Lease, Object, Response, Result};
 use crate::providers::{Expiry, Fault, Ref};
 
-/// Extends a lease: the vendor's expiry first, where it moves, then the row, so that the row's expiry is one that the
-/// vendor has confirmed. The answer replaces the stored lease whole. The host takes the caller's increment before our ttl, so only `max_ttl` can shorten what it grants.
+/// Extends a lease: the row first, then the vendor's expiry where it moves. The answer replaces the stored lease
+/// whole. The host takes the caller's increment before our ttl, so only `max_ttl` can shorten what it grants.
 pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Response> {
     mount.must_write().await?;
-    let internal = Internal::read(&lease.internal)?;
+    let mut internal = Internal::read(&lease.internal)?;
     let role = record::get::<Role>(mount.storage.as_ref(), &role_key(&internal.role)).await?.ok_or_else(|| {
         Error::Invalid(format!("role {:?} does not exist any more: the lease ends at its ttl", internal.role))
     })?;
-    let of = AccountId { config: internal.config, generation: internal.generation };
+    let of = AccountId { config: internal.config.clone(), generation: internal.generation.clone() };
     let Owner { account, newer } = mount.owner(&of).await?;
     // The present credential, where the account is certain to be the same; the retired one may be refused by now.
     let account = newer.filter(|newer| newer.vendor.about().identity_is_complete).unwrap_or(account);
@@ -34,33 +34,40 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
         .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read creds/<role> again".into()))?;
     let expiry = account.vendor.about().can.expiry;
     let mut term = Term::of(mount, &role, &lease, expiry, &row).await?;
-    let mut warning = None;
-    // A key that the vendor made without an expiry has none to move.
-    if let (Expiry::Movable(limits), Some(key), Some(before)) = (expiry, row.key.clone(), row.vendor_expiry) {
-        let until = vendor_end(term.now, term.ttl, limits).max(before);
-        let granted = match extend(mount, &account, key.into(), until).await {
-            // The key lives until then, whether or not the vendor can be asked: a short outage ends no lease.
-            Err(fault) if fault.kind.may_pass() && !whole_seconds(before - term.now).is_zero() => {
-                let fault = upstream::text(account.vendor, &fault);
-                tracing::warn!(mount = mount.tag, id = row.id, fault, "renewed without the vendor");
-                warning = Some(format!(
-                    "renewed without the vendor, where the key lives until {} as it is: {fault}",
-                    rfc3339(before)
-                ));
-                before
-            }
-            extended => extended.map_err(|fault| upstream::error(account.vendor, fault, None))?,
-        };
-        step("renew.after-vendor").await;
-        term.bound_by(granted)?;
-        row.vendor_expiry = Some(granted);
-    }
     // Never earlier: until the host has our answer it keeps the older, perhaps longer, lease.
     row.deadline = row.deadline.max(term.end());
+    // A key that the vendor made without an expiry has none to move.
+    let moves = match (expiry, row.key.clone(), row.vendor_expiry) {
+        (Expiry::Movable(limits), Some(key), Some(before)) => {
+            let until = vendor_end(term.now, term.ttl, limits).max(before);
+            row.vendor_expiry = Some(until);
+            Some((key, until))
+        }
+        _ => None,
+    };
     mount.ledger.put(&row).await?;
     step("renew.after-row").await;
+    let mut warning = None;
+    if let Some((key, until)) = moves {
+        let extended = extend(mount, &account, key.into(), until).await;
+        step("renew.after-vendor").await;
+        // The vendor may have taken its time, and the host counts from our answer.
+        term.restart(mount.clock.now())?;
+        match extended {
+            Ok(granted) => {
+                term.bound_by(granted)?;
+                internal.expires = Some(granted);
+                if granted < until {
+                    row.vendor_expiry = Some(granted);
+                    // For the inventory only: a row that says a later one harms nothing.
+                    let _ = mount.ledger.put(&row).await;
+                }
+            }
+            Err(fault) => warning = Some(term.without_vendor(mount, &account, &internal, fault)?),
+        }
+    }
     data.insert("expires_at".into(), rfc3339(term.end()).into());
-    let lease = Lease { ttl: term.ttl, max_ttl: term.max_ttl, renewable: true, ..lease };
+    let lease = Lease { ttl: term.ttl, max_ttl: term.max_ttl, renewable: true, internal: internal.object()?, ..lease };
     Ok(Response { lease: Some(lease), ..Response::data(data) }.with_warnings(warning))
 }
 
@@ -100,6 +107,31 @@ impl Term {
         Ok(term)
     }
 
+    /// Counts from a later time.
+    fn restart(&mut self, now: Time) -> Result<()> {
+        self.now = now;
+        self.bound_by(self.issued + self.max_ttl)
+    }
+
+    /// The vendor could not be asked: the lease goes on as far as the key's expiry reaches that it has last confirmed.
+    /// A warning, or the error where the vendor has refused or nothing is left.
+    fn without_vendor(
+        &mut self,
+        mount: &AiMount,
+        account: &Account,
+        internal: &Internal,
+        fault: Fault,
+    ) -> Result<String> {
+        let covered = internal
+            .expires
+            .filter(|expires| fault.kind.may_pass() && !whole_seconds(*expires - CLOCK_MARGIN - self.now).is_zero());
+        let Some(expires) = covered else { return Err(upstream::error(account.vendor, fault, None)) };
+        let fault = upstream::text(account.vendor, &fault);
+        tracing::warn!(mount = mount.tag, id = internal.id, fault, "a lease was renewed without the vendor");
+        self.bound_by(expires - CLOCK_MARGIN)?;
+        Ok(format!("the vendor has not confirmed a later expiry of the key than {}: {fault}", rfc3339(expires)))
+    }
+
     fn end(&self) -> Time {
         self.now + self.ttl
     }
@@ -112,7 +144,7 @@ impl Term {
         }
         if self.ttl.is_zero() {
             // To the host a ttl of 0 is the mount's default.
-            let text = "the vendor moved the key's expiry into the past: compare the clocks";
+            let text = "nothing is left of the key's life: compare the clocks, and read creds/<role> again";
             return Err(Error::Unavailable(text.into()));
         }
         Ok(())

@@ -61,20 +61,24 @@ async fn a_renewed_key_works_beyond_its_first_ttl() {
     for case in &CASES {
         let bench = Bench::new();
         let mount = bench.mount_with(case).await;
-        let issued = mount.creds().await.expect("a key");
-        let (key, url) = (issued.text("api_key"), issued.text("base_url"));
-        // Past the first lease and the vendor's grace of an hour, had nobody renewed.
-        for _ in 0..5 {
+        mount.write("roles/dev", json!({"max_ttl": "2h"})).await.expect("a role");
+        let mut issued = mount.creds().await.expect("a key");
+        let (key, url) = (issued.text("api_key").to_owned(), issued.text("base_url").to_owned());
+        // Past the first lease, the vendor's grace of an hour and the sweep's, had nobody renewed.
+        for _ in 0..9 {
             bench.advance(9 * MINUTE).await;
             let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed");
-            let lease = renewed.lease.expect("a lease");
-            assert!(!lease.internal.is_empty(), "a renewal's answer replaces the stored lease whole");
-            assert_eq!(renewed.data.expect("data")["api_key"], key);
+            assert_eq!(renewed.data.expect("data")["api_key"], *key);
+            issued.lease = renewed.lease.expect("a lease");
+            assert!(!issued.lease.internal.is_empty(), "a renewal's answer replaces the stored lease whole");
         }
-        assert_eq!(try_key(url, key, case.model).await, 200, "{}", case.provider);
-        let renewed = mount.renew(&issued, 120 * MINUTE).await.expect("renewed");
-        assert!(renewed.lease.expect("a lease").ttl <= 15 * MINUTE, "an increment ends at max_ttl");
-        bench.advance(20 * MINUTE).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(bench.rows().await.len(), 1, "the row follows the renewals");
+        assert_eq!(try_key(&url, &key, case.model).await, 200, "{}", case.provider);
+        let renewed = mount.renew(&issued, 180 * MINUTE).await.expect("renewed");
+        assert!(renewed.lease.expect("a lease").ttl <= 39 * MINUTE, "an increment ends at max_ttl");
+        bench.advance(40 * MINUTE).await;
         let error = mount.renew(&issued, Duration::ZERO).await.expect_err("past max_ttl");
         assert!(matches!(&error, Error::Invalid(text) if text.contains("max_ttl")), "{error}");
     }
@@ -113,30 +117,63 @@ async fn an_outage_fails_no_renewal_that_the_keys_expiry_covers() {
     for case in CASES.iter().filter(|case| moves(case)) {
         let bench = Bench::new();
         let mount = bench.mount_with(case).await;
-        let issued = mount.creds().await.expect("a key");
+        let mut issued = mount.creds().await.expect("a key");
+        let key = (issued.text("base_url").to_owned(), issued.text("api_key").to_owned());
         mount.write("roles/dev", json!({"ttl": "40m", "max_ttl": "5h"})).await.expect("a role");
         bench.advance(9 * MINUTE).await;
         bench.simulator.faults(outage.clone()).await;
         // Made for 10 minutes, so the vendor ends the key after 70.
         let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed");
-        assert!(renewed.warnings[0].contains("renewed without the vendor"), "{:?}", renewed.warnings);
-        assert_eq!(renewed.lease.expect("a lease").ttl, 40 * MINUTE, "{}", case.provider);
+        assert!(renewed.warnings[0].contains("has not confirmed a later expiry"), "{:?}", renewed.warnings);
+        issued.lease = renewed.lease.expect("a lease");
+        assert_eq!(issued.lease.ttl, 40 * MINUTE, "{}", case.provider);
         bench.advance(39 * MINUTE).await;
         let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed");
-        let left = renewed.lease.expect("a lease").ttl;
-        assert!(left <= 22 * MINUTE && left >= 21 * MINUTE, "as far as the vendor's expiry: {left:?}");
-        bench.advance(20 * MINUTE).await;
+        issued.lease = renewed.lease.expect("a lease");
+        let left = issued.lease.ttl;
+        assert!(left <= 21 * MINUTE && left >= 20 * MINUTE, "up to a minute before the vendor's expiry: {left:?}");
+        bench.advance(19 * MINUTE).await;
         bench.simulator.faults(json!([])).await;
         let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed");
-        assert_eq!(renewed.lease.expect("a lease").ttl, 40 * MINUTE, "{}", case.provider);
         assert!(renewed.warnings.is_empty(), "{:?}", renewed.warnings);
+        issued.lease = renewed.lease.expect("a lease");
+        assert_eq!(issued.lease.ttl, 40 * MINUTE, "{}", case.provider);
         bench.advance(39 * MINUTE).await;
-        assert_eq!(try_key(issued.text("base_url"), issued.text("api_key"), case.model).await, 200);
+        assert_eq!(try_key(&key.0, &key.1, case.model).await, 200);
         bench.simulator.faults(outage.clone()).await;
         bench.advance(61 * MINUTE).await;
         let error = mount.renew(&issued, Duration::ZERO).await.expect_err("the vendor has ended it");
         assert!(matches!(error, Error::Unavailable(_)), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_renewal_whose_answer_was_lost_leaves_a_row_as_long_as_the_key_may_live() {
+    let bench = Bench::new();
+    let case = Case::named("openai");
+    let mount = bench.mount_with(&case).await;
+    let mut issued = mount.creds().await.expect("a key");
+    mount.write("roles/dev", json!({"ttl": "20h", "max_ttl": "90h"})).await.expect("a role");
+    bench.simulator.faults(json!([{"kind": "error_after", "status": 503, "times": -1}])).await;
+    let renewed = mount.renew(&issued, Duration::ZERO).await.expect("renewed as far as was confirmed");
+    issued.lease = renewed.lease.expect("a lease");
+    assert!(issued.lease.ttl <= 70 * MINUTE, "{:?}", issued.lease.ttl);
+    // The vendor has moved the expiry all the same, and now refuses the admin key for hours.
+    bench
+        .simulator
+        .faults(json!([{"kind": "error_before", "status": 401, "path_contains": "/organization/", "times": -1}]))
+        .await;
+    mount.revoke(&issued).await.expect_err("refused");
+    bench.advance(210 * MINUTE).await;
+    mount.tick().await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(try_key(issued.text("base_url"), issued.text("api_key"), case.model).await, 200);
+    assert_eq!(bench.rows().await.len(), 1, "nobody else knows of the key");
+    bench.simulator.faults(json!([])).await;
+    bench.advance(60 * MINUTE).await;
+    mount.tick().await;
+    eventually("its row is gone", async || bench.rows().await.is_empty()).await;
+    assert_eq!(bench.simulator.live("openai").await.len(), 0);
 }
 
 /// Whether the vendor's own expiry follows a renewal.

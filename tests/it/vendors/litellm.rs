@@ -1,9 +1,12 @@
 //! What a key of a LiteLLM proxy may do: nothing but inference, whoever it is counted for.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::base::{SystemRng, random_hex};
+use vault_plugin_secrets_ai::providers::{FaultKind, Ref};
 
-use super::script::Script;
+use super::script::{Script, refusal};
 use super::stage::{Stage, case};
 use crate::support::simulator::plain_client;
 
@@ -81,4 +84,23 @@ async fn a_role_names_no_user_no_team_and_no_policy() {
     assert_eq!((&body["user_id"], &body["team_id"]), (&Value::Null, &json!("team-1")));
     assert_eq!(body["key_type"], "llm_api");
     assert_eq!(body["metadata"], json!({"vault": {"disable_global_guardrails": "true", "tags": "a"}}));
+}
+
+/// 1.106.2 gives this answer to whatever it does not know, a lost database too.
+#[tokio::test]
+async fn a_proxy_in_trouble_is_no_refusal_of_a_renewal() {
+    let case = case("litellm").expect("a case");
+    let cases = [
+        ("Authentication Error, Can't reach database server", FaultKind::Unknown),
+        ("Authentication Error, Key not found. Passed key=abc", FaultKind::Invalid { field: None }),
+        ("Duration must be positive", FaultKind::Invalid { field: None }),
+    ];
+    for (text, kind) in cases {
+        // It asks again where it may be worth it.
+        let script = Script::of([(); 3].map(|()| (400, refusal(text)))).await;
+        let stage = Stage::scripted(case, &script.url, json!({}));
+        let key = Ref { id: "0123abcd".into(), extra: serde_json::Map::new() };
+        let fault = stage.extend(&key, stage.now() + Duration::from_secs(600)).await.expect_err(text);
+        assert_eq!(fault.kind, kind, "{text}");
+    }
 }
