@@ -1,5 +1,5 @@
 # The key in an env file, for `set -a; . run/ai.env`, EnvironmentFile= of systemd, or programs that read it themselves.
-# Run it in a folder of its own:
+# Run it in a folder of its own, see json-file.hcl:
 #   vault agent -config=env-file.hcl
 # The server's address is VAULT_ADDR's, if that is set.
 
@@ -17,14 +17,12 @@ auto_auth {
   }
 }
 
-template_config {
-  exit_on_retry_failure = false # see json-file.hcl
-}
-
 template {
   destination = "run/ai.env"
   perms       = "0600"
-  contents    = <<EOT
+  # Without quotes, which EnvironmentFile and most programs read differently. The engine hands out no value with a character
+  # that a shell would take for its own.
+  contents = <<EOT
 {{- with secret "ai/creds/app-dev" -}}
 OPENAI_API_KEY={{ .Data.api_key }}
 OPENAI_BASE_URL={{ .Data.base_url }}

@@ -1,5 +1,8 @@
 # The key in the environment of a program that the agent runs: nothing is written to disk, and the program need not know
-# of Vault. With a new key the agent ends the program and starts it again. Run it in a folder of its own:
+# of Vault. With a new key the agent ends the program and starts it again. Run it in a folder of its own, see
+# json-file.hcl, and let something start it again: where the program ends, the agent ends with its status. What ends the
+# agent must end the program too (KillMode=control-group of systemd, the default): after a kill -9 it would go on, with a
+# key that nobody renews.
 #   vault agent -config=exec.hcl
 # The server's address is VAULT_ADDR's, if that is set.
 
@@ -15,10 +18,6 @@ auto_auth {
       remove_secret_id_file_after_reading = false # see json-file.hcl
     }
   }
-}
-
-template_config {
-  exit_on_retry_failure = false # see json-file.hcl
 }
 
 # The templates name the same path, so all of them are of one read and one key.

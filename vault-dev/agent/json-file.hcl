@@ -1,4 +1,5 @@
-# The key in a JSON file, for programs that read a file and look at it again. Run it in a folder of its own:
+# The key in a JSON file, for programs that read a file and look at it again. Run it in a folder of its own, which only its
+# user can read, with the files role-id and secret-id (docs/agent.md says how to make them):
 #   vault agent -config=json-file.hcl
 # The server's address is VAULT_ADDR's, if that is set.
 
@@ -18,10 +19,8 @@ auto_auth {
   }
 }
 
-template_config {
-  # The agent goes on trying where it would end by default after 12 failures: the old key may outlive the outage.
-  exit_on_retry_failure = false
-}
+# No template_config with exit_on_retry_failure: the agent would end after twelve failed reads, while the old key may
+# outlive what is out.
 
 template {
   destination = "run/ai.json"

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::scene::Scene;
-use super::worker::{INTERVAL, Language};
+use super::worker::Language;
 use super::{read, vault_dev};
 use crate::support::agent::Agent;
 use crate::support::bench::eventually;
@@ -31,11 +31,10 @@ impl Delivery {
         let mut config = read(&vault_dev().join("agent").join(way.config()));
         if let Way::Exec(language) = way {
             std::os::unix::fs::symlink(language.file(), folder.path().join(language.name())).expect("linked");
-            // The file runs the Python one, at the sample's own pace.
-            let line = config.lines().find(|line| line.contains("command ")).expect("a command").to_owned();
-            let [program, file] = language.command(language.name());
-            let command = ["env", &format!("AI_INTERVAL={INTERVAL}"), program, file];
-            config = config.replace(&line, &format!("command = {command:?}"));
+            // The file runs the Python one.
+            let command = |language: Language| format!("{:?}", language.command(language.name()));
+            assert!(config.contains(&command(Language::Python)));
+            config = config.replace(&command(Language::Python), &command(language));
         }
         std::fs::write(folder.path().join(way.config()), config).expect("written");
         let agent = Agent::start("agent", &scene.server, folder.path(), way.config());
@@ -64,6 +63,11 @@ impl Delivery {
             Way::Exec(_) => return None,
         };
         Some(self.folder().join("run").join(name))
+    }
+
+    /// Has an agent end with the program that it runs.
+    pub fn stop(&mut self) {
+        self.agent.stop();
     }
 
     pub fn folder(&self) -> &Path {

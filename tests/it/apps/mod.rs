@@ -74,7 +74,7 @@ async fn story(way: Way, language: Language) {
     println!("{language:?}, {way:?}: {} calls, 0 failed, {retried} tried again", calls.len());
 
     let taken = worker.last().key_id;
-    let lease = scene.lease().await;
+    let lease = scene.lease().await.expect("a lease");
     scene.server.write("sys/leases/revoke-prefix/ai/creds/app-dev", json!({"sync": true})).await;
     let revoked = std::time::Instant::now();
     eventually("a new key is in use", async || worker.last().ok && worker.last().key_id != taken).await;
@@ -82,6 +82,8 @@ async fn story(way: Way, language: Language) {
     let made = scene.made(&worker.last().key_id).await;
     assert!(made < lease.expires, "made at {made}, but the revoked lease of 30 s had lasted to {}", lease.expires);
     worker.ends_by_itself().await;
+    delivery.stop();
+    worker.calls();
     for text in [read(delivery.output()), scene.server.log()] {
         assert!(!text.contains("sk-svcacct-"), "a key is shown");
     }

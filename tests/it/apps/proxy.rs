@@ -1,5 +1,7 @@
 //! The server's own caching proxy in front of the engine.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -8,8 +10,7 @@ use super::{read, vault_dev};
 use crate::support::agent::Agent;
 use crate::support::bench::eventually;
 use crate::support::client::Client;
-use crate::support::node::free_port;
-use crate::support::simulator::{plain_client, try_key};
+use crate::support::simulator::try_key;
 
 #[tokio::test]
 async fn a_proxy_gives_the_same_key_until_its_lease_ends() {
@@ -22,8 +23,6 @@ async fn a_proxy_gives_the_same_key_until_its_lease_ends() {
     assert_eq!(try_key(url, &key(&first), "gpt-4o-mini").await, 200);
     assert_eq!(ask(&proxy).await["lease_id"], first["lease_id"], "one lease for all who ask");
     assert_eq!(scene.simulator.created("openai").await, 1);
-    let bare = proxy.send("GET", "ai/creds/app-dev", "", &[], None).await;
-    assert!(bare.status >= 400, "a request without the header: {}", bare.body);
 
     scene.renewed_since(Value::Null).await;
     assert_eq!(ask(&proxy).await["lease_id"], first["lease_id"], "renewed, and the same");
@@ -42,27 +41,25 @@ async fn a_proxy_gives_the_same_key_until_its_lease_ends() {
     assert_eq!(try_key(url, &key(&next), "gpt-4o-mini").await, 200);
 }
 
-const HEADER: (&str, &str) = ("X-Vault-Request", "true");
-
 async fn ask(proxy: &Client) -> Value {
-    proxy.send("GET", "ai/creds/app-dev", "", &[HEADER], None).await.expect(200)
+    proxy.read("ai/creds/app-dev").await
 }
 
 /// Has the proxy drop a lease from its cache.
 async fn forget(proxy: &Client, lease: &Value) {
-    let request = plain_client().post(format!("{}/proxy/v1/cache-clear", proxy.url)).header(HEADER.0, HEADER.1);
-    let request = request.json(&json!({"type": "lease", "value": lease["lease_id"]}));
-    assert_eq!(request.send().await.expect("an answer").status(), 200);
+    proxy.write("/proxy/v1/cache-clear", json!({"type": "lease", "value": lease["lease_id"]})).await;
 }
 
-/// A proxy that listens elsewhere than its file says, and its API.
+/// A proxy, and its API.
 async fn start(scene: &Scene) -> (Client, Agent, TempDir) {
     let folder = scene.folder().await;
-    let address = format!("127.0.0.1:{}", free_port());
-    let config = read(&vault_dev().join("agent/proxy.hcl")).replace("\"127.0.0.1:8100\"", &format!("{address:?}"));
-    std::fs::write(folder.path().join("proxy.hcl"), config).expect("written");
+    std::fs::write(folder.path().join("proxy.hcl"), read(&vault_dev().join("agent/proxy.hcl"))).expect("written");
+    std::fs::create_dir(folder.path().join("run")).expect("made");
     let process = Agent::start("proxy", &scene.server, folder.path(), "proxy.hcl");
-    let client = Client::new(format!("http://{address}"), "");
+    let socket = folder.path().join("run/proxy.sock");
+    let client = Client::at_socket(socket.clone());
     eventually("the proxy answers", async || client.health().await.is_some()).await;
+    let mode = socket.metadata().expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o022, 0, "nobody else may connect, which takes the right to write");
     (client, process, folder)
 }

@@ -60,8 +60,8 @@ impl Scene {
         self.server.write("ai/roles/app-dev", role).await;
     }
 
-    /// The newest lease; a restart of the agent leaves an older one behind.
-    pub async fn lease(&self) -> LiveLease {
+    /// The newest lease, if there is one; a restart of the agent leaves an older one behind.
+    pub async fn lease(&self) -> Option<LiveLease> {
         let mut newest: Option<Value> = None;
         for id in self.server.list("sys/leases/lookup/ai/creds/app-dev").await {
             let lease_id = json!({"lease_id": format!("ai/creds/app-dev/{id}")});
@@ -72,17 +72,19 @@ impl Scene {
                 newest = Some(found);
             }
         }
-        let lease = newest.expect("a lease");
+        let lease = newest?;
         let expires = lease["expire_time"].as_str().and_then(|time| time.parse().ok()).expect("a time");
-        LiveLease { expires, last_renewal: lease["last_renewal"].clone() }
+        Some(LiveLease { expires, last_renewal: lease["last_renewal"].clone() })
     }
 
+    /// Null before the first one.
     pub async fn last_renewal(&self) -> Value {
-        self.lease().await.last_renewal
+        self.lease().await.expect("a lease").last_renewal
     }
 
     pub async fn renewed_since(&self, before: Value) {
-        eventually("the agent renews", async || self.last_renewal().await != before).await;
+        let renewed = async || self.lease().await.is_some_and(|lease| lease.last_renewal != before);
+        eventually("the agent renews", renewed).await;
     }
 
     /// The admin API answers nothing but 503. Models do.

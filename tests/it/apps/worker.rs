@@ -6,11 +6,9 @@ use serde::Deserialize;
 
 use super::delivery::Delivery;
 use super::{read, vault_dev};
+use crate::support::agent::INTERVAL;
 use crate::support::bench::eventually;
 use crate::support::deps;
-
-/// Seconds between two calls.
-pub const INTERVAL: &str = "0.2";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Language {

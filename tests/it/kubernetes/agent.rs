@@ -13,7 +13,7 @@ use crate::support::client::Client;
 use crate::support::node::free_port;
 use crate::support::server::{Stage, text};
 
-const TTL: Duration = Duration::from_secs(3);
+const TTL: Duration = Duration::from_secs(8);
 
 /// In the server's folder.
 fn start(stage: &Stage, settings: &Value) -> Agent {
@@ -29,7 +29,7 @@ async fn stage() -> Stage {
     stage.server.write("ai/config/openai", case.config(&stage.simulator.url)).await;
     let mut role = case.role("openai");
     role["ttl"] = json!(TTL.as_secs());
-    role["max_ttl"] = json!("9s");
+    role["max_ttl"] = json!("20s");
     stage.server.write("ai/roles/dev", role).await;
     let policy = format!("path \"{PATH}\" {{ capabilities = [\"read\"] }}");
     stage.server.write("sys/policies/acl/worker", json!({"policy": policy})).await;

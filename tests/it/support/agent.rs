@@ -6,7 +6,10 @@ use std::process::{Command, Stdio};
 
 use super::deps;
 use super::node::{BINARY, Node};
-use super::process::{Process, kill};
+use super::process::{Process, is_running, kill};
+
+/// Seconds between two calls of a sample application.
+pub const INTERVAL: &str = "0.2";
 
 /// An agent or a proxy; ends with the test, and with it the program that it runs.
 pub struct Agent {
@@ -16,7 +19,7 @@ pub struct Agent {
 
 impl Agent {
     /// `kind` is `agent` or `proxy`; `config` is a file in the folder, which is its working directory. What it prints is
-    /// added to `<kind>.out` there.
+    /// added to `<kind>.out` there. A program that it runs asks a model five times a second.
     pub fn start(kind: &str, server: &Node, folder: &Path, config: &str) -> Self {
         let output = folder.join(format!("{kind}.out"));
         let file = File::options().create(true).append(true).open(&output).expect("opened");
@@ -26,6 +29,7 @@ impl Agent {
             .env("HOME", folder)
             .env("PATH", &*deps::PATH)
             .envs([("VAULT_ADDR", &server.url), ("BAO_ADDR", &server.url)])
+            .env("AI_INTERVAL", INTERVAL)
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("cloned"))
             .stderr(file)
@@ -41,9 +45,11 @@ impl Agent {
 
     /// Asks it to end. It ends its program first.
     pub fn stop(&mut self) {
+        let programs = self.process.children();
         let asked = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill runs");
         assert!(asked.success());
         self.process.wait();
+        assert!(!programs.into_iter().any(is_running), "its program lives on");
     }
 
     /// kill -9. Its program lives on.

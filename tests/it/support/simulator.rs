@@ -128,9 +128,13 @@ pub async fn try_key(base_url: &str, key: &str, model: &str) -> u16 {
 
 /// A client for loopback that follows no redirect.
 pub fn plain_client() -> reqwest::Client {
+    plain_builder().build().expect("a client")
+}
+
+pub fn plain_builder() -> reqwest::ClientBuilder {
     // reqwest asks for a process-wide provider even where no TLS is spoken.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client")
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none())
 }
 
 impl Drop for Simulator {

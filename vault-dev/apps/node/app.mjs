@@ -1,7 +1,8 @@
 // A worker that asks a model a question again and again, with a key that Vault leases and an agent delivers.
 //
 //     AI_KEY_FILE   the file that the agent writes, JSON or NAME=value lines; it is read again whenever it changes.
-//                   Without it the key is OPENAI_API_KEY of the environment, as the agent's exec mode sets it.
+//                   If it is not there yet, the program waits. Without AI_KEY_FILE the key is OPENAI_API_KEY of the
+//                   environment, as the agent's exec mode sets it.
 //     AI_MODEL      the model; gpt-4o-mini if not set
 //     AI_INTERVAL   seconds between two calls; 1 if not set
 //
@@ -15,23 +16,38 @@ import OpenAI from "openai";
 // to be known everywhere at the vendor, and a new key file may be on its way.
 const ATTEMPTS = 3;
 const WAIT_MS = 1000;
+// Time for an answer, and how often the SDK tries again after 429, 5xx and lost connections. Together they are below the
+// 30 s that an agent gives a program to end.
+const TIMEOUT_MS = 12_000;
+const RETRIES = 1;
 
 // The key as the agent last left it, and a client that uses it.
 class Key {
-  constructor(path) {
-    this.path = path;
-    this.refresh();
+  static async waitFor(path) {
+    const key = new Key();
+    key.path = path;
+    while (!key.refresh()) await sleep(WAIT_MS);
+    return key;
   }
 
-  // Takes over a file that was replaced. The agent replaces it whole, so it is never half written.
+  // Takes over a file that was replaced. False where there is none that can be read: the key at hand goes on.
   refresh() {
-    const version = this.#version();
-    if (version === this.version) return;
-    const values = this.#read();
-    // A client of its own for each key: the base URL belongs to it. It retries 429, 5xx and lost connections itself.
-    this.client = new OpenAI({ apiKey: values.OPENAI_API_KEY, baseURL: values.OPENAI_BASE_URL, maxRetries: 2 });
-    this.id = values.AI_KEY_ID;
-    this.version = version;
+    try {
+      const version = this.#version();
+      if (version === this.version) return true;
+      const { OPENAI_API_KEY: apiKey, OPENAI_BASE_URL: baseURL, AI_KEY_ID: id } = this.#read();
+      if (!apiKey || !baseURL || !id) throw new TypeError("OPENAI_API_KEY, OPENAI_BASE_URL and AI_KEY_ID are needed");
+      // A client of its own for each key: the base URL belongs to it.
+      this.client = new OpenAI({ apiKey, baseURL, timeout: TIMEOUT_MS, maxRetries: RETRIES });
+      Object.assign(this, { id, version });
+      return true;
+    } catch (error) {
+      // An environment gets no better by waiting.
+      if (!this.path) throw error;
+      // Its name only: the text of an error could hold a part of the file.
+      console.error(`no key: ${error.code ?? error.name}`);
+      return false;
+    }
   }
 
   #version() {
@@ -67,7 +83,7 @@ async function ask(key, model) {
   }
 }
 
-const key = new Key(process.env.AI_KEY_FILE);
+const key = await Key.waitFor(process.env.AI_KEY_FILE);
 const model = process.env.AI_MODEL ?? "gpt-4o-mini";
 if (process.argv.includes("--once")) {
   const line = await ask(key, model);

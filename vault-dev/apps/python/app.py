@@ -1,7 +1,8 @@
 """A worker that asks a model a question again and again, with a key that Vault leases and an agent delivers.
 
     AI_KEY_FILE   the file that the agent writes, JSON or NAME=value lines; it is read again whenever it changes.
-                  Without it the key is OPENAI_API_KEY of the environment, as the agent's exec mode sets it.
+                  If it is not there yet, the program waits. Without AI_KEY_FILE the key is OPENAI_API_KEY of the
+                  environment, as the agent's exec mode sets it.
     AI_MODEL      the model; gpt-4o-mini if not set
     AI_INTERVAL   seconds between two calls; 1 if not set
 
@@ -21,6 +22,10 @@ import openai
 # to be known everywhere at the vendor, and a new key file may be on its way.
 ATTEMPTS = 3
 WAIT = 1.0
+# Seconds for an answer, and how often the SDK tries again after 429, 5xx and lost connections. Together they are below the
+# 30 s that an agent gives a program to end.
+TIMEOUT = 12.0
+RETRIES = 1
 
 
 class Key:
@@ -29,19 +34,26 @@ class Key:
     def __init__(self, path):
         self.path = path
         self.version = None
-        self.refresh()
+        while not self.refresh():
+            time.sleep(WAIT)
 
     def refresh(self):
-        """Takes over a file that was replaced; true if it was. The agent replaces it whole, so it is never half written."""
-        version = self._version()
-        if self.version == version:
+        """Takes over a file that was replaced. False where there is none that can be read: the key at hand goes on."""
+        try:
+            version = self._version()
+            if version == self.version:
+                return True
+            values = self._read()
+            key, base_url, key_id = (values[name] for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AI_KEY_ID"))
+        except (OSError, ValueError, KeyError) as error:
+            if not self.path:
+                raise  # An environment gets no better by waiting.
+            # Its type only: the text of an error could hold a part of the file.
+            print(f"no key: {type(error).__name__}", file=sys.stderr, flush=True)
             return False
-        values = self._read()
-        # A client of its own for each key: the base URL belongs to it. It retries 429, 5xx and lost connections itself.
-        self.client = openai.OpenAI(
-            api_key=values["OPENAI_API_KEY"], base_url=values["OPENAI_BASE_URL"], max_retries=2
-        )
-        self.id = values["AI_KEY_ID"]
+        # A client of its own for each key: the base URL belongs to it.
+        self.client = openai.OpenAI(api_key=key, base_url=base_url, timeout=TIMEOUT, max_retries=RETRIES)
+        self.id = key_id
         self.version = version
         return True
 
