@@ -204,6 +204,7 @@ async fn an_application_with_the_default_policy_too_renews_its_token_and_its_own
         (YES, "sys/leases/renew", json!({"lease_id": "{app-dev}", "increment": 60})),
         (YES, "sys/leases/lookup", json!({"lease_id": "{app-dev}"})),
         (NO, "sys/leases/renew", json!({"lease_id": "{app-prod}"})),
+        (NO, "sys/renew", json!({"lease_id": "{app-prod}"})),
         (NO, "sys/leases/lookup", json!({"lease_id": "{app-prod}"})),
     ] {
         assert_eq!(tried(&stage, &token, (allowed, "PUT", path, body)).await, None);
