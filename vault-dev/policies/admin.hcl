@@ -25,7 +25,13 @@ path "ai/tidy" {
   capabilities = ["update"]
 }
 
-# The mount's own limits, and what its audit log shows in clear.
+# The mount's own limits, and the names of keys in clear in its audit log. What else tuning could do is not here: it would
+# put keys and admin credentials in clear into that log, or let headers of requests through. A list is compared as a whole.
 path "sys/mounts/ai/tune" {
   capabilities = ["read", "update"]
+  allowed_parameters = {
+    "default_lease_ttl"            = []
+    "max_lease_ttl"                = []
+    "audit_non_hmac_response_keys" = [["key_id", "key_name"]]
+  }
 }

@@ -19,6 +19,10 @@ path "sys/leases/renew" {
     "increment" = []
   }
 }
+# The old path of a renewal, which "default" allows for any lease.
+path "sys/renew" {
+  capabilities = ["deny"]
+}
 path "sys/leases/lookup" {
   capabilities = ["update"]
   allowed_parameters = {

@@ -165,6 +165,58 @@ fn down_ends_no_process_that_has_got_the_id_of_a_node() {
     assert!(runs);
 }
 
+/// However the folder is written, and whatever part of it was made when an earlier `up` was killed.
+#[test]
+fn up_completes_a_folder_and_down_finds_its_servers_by_another_name_of_it() {
+    let scripted = Scripted::new();
+    std::fs::create_dir_all(scripted.folder.join("node1/plugins")).expect("made");
+    std::fs::write(scripted.folder.join(".vault-dev-cluster"), scripted.port.to_string()).expect("written");
+    if scripted.up().is_none() {
+        return;
+    }
+    let running = scripted.pids();
+    let folder = scripted.folder.to_str().expect("text");
+    let output = script(scripted.port, &["down", "--delete", &format!("{folder}/../cluster/./")]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(running.iter().all(|pid| !is_running(*pid)), "{}", said(&output));
+    assert!(!scripted.folder.exists());
+}
+
+#[test]
+fn down_deletes_nothing_while_a_port_of_the_cluster_is_taken() {
+    let scripted = Scripted::new();
+    std::fs::create_dir(&scripted.folder).expect("made");
+    std::fs::write(scripted.folder.join(".vault-dev-cluster"), scripted.port.to_string()).expect("written");
+    let other = TcpListener::bind(("127.0.0.1", scripted.port + 4)).expect("free until now");
+    let output = scripted.run(&["down", "--delete"]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("nothing is deleted"), "{}", said(&output));
+    assert!(scripted.folder.exists());
+    drop(other);
+    assert!(scripted.run(&["down", "--delete"]).status.success());
+    assert!(!scripted.folder.exists());
+}
+
+#[test]
+fn two_at_once_do_not_work_on_one_folder() {
+    let scripted = Scripted::new();
+    std::fs::create_dir(&scripted.folder).expect("made");
+    std::fs::write(scripted.folder.join(".vault-dev-cluster"), scripted.port.to_string()).expect("written");
+    let lock = scripted.folder.with_extension("lock");
+    std::os::unix::fs::symlink(std::process::id().to_string(), &lock).expect("linked");
+    for arguments in [&["up"][..], &["down"]] {
+        let output = scripted.run(arguments);
+        assert!(!output.status.success());
+        assert!(said(&output).contains("another vault-dev/cluster"), "{}", said(&output));
+    }
+    let mut ended = Command::new("true").spawn().expect("true");
+    ended.wait().expect("waited");
+    std::fs::remove_file(&lock).expect("removed");
+    std::os::unix::fs::symlink(ended.id().to_string(), &lock).expect("linked");
+    assert!(scripted.run(&["down"]).status.success(), "the lock of a process that ended holds nobody up");
+    assert!(std::fs::symlink_metadata(&lock).is_err());
+}
+
 #[test]
 fn an_unknown_verb_or_flag_is_told_the_usage() {
     for arguments in [&["restart"][..], &[], &["up", "--delete"], &["up", "one", "two"]] {

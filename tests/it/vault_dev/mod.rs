@@ -27,7 +27,7 @@ const TRIED: [&str; 14] = [
 ];
 
 /// Tried elsewhere, and a cluster that somebody works with.
-const ELSEWHERE: [&str; 6] = ["README.md", "agent", "apps", "kubernetes", "simulator", ".cluster"];
+const ELSEWHERE: [&str; 7] = ["README.md", "agent", "apps", "kubernetes", "simulator", ".cluster", ".cluster.lock"];
 
 #[test]
 fn no_file_is_there_that_no_test_tries() {

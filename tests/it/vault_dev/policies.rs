@@ -51,6 +51,12 @@ fn admin() -> Vec<Attempt> {
         (YES, "POST", "ai/tidy", json!({"delete": true, "config": "openai"})),
         (YES, "GET", "sys/mounts/ai/tune", NONE),
         (YES, "POST", "sys/mounts/ai/tune", json!({"audit_non_hmac_response_keys": ["key_id", "key_name"]})),
+        (YES, "POST", "sys/mounts/ai/tune", json!({"default_lease_ttl": "10m", "max_lease_ttl": "4h"})),
+        (NO, "POST", "sys/mounts/ai/tune", json!({"audit_non_hmac_response_keys": ["key_id", "key_name", "api_key"]})),
+        (NO, "POST", "sys/mounts/ai/tune", json!({"audit_non_hmac_response_keys": "api_key"})),
+        (NO, "POST", "sys/mounts/ai/tune", json!({"audit_non_hmac_request_keys": ["admin_key"]})),
+        (NO, "POST", "sys/mounts/ai/tune", json!({"passthrough_request_headers": ["Authorization"]})),
+        (NO, "POST", "sys/mounts/ai/tune", json!({"listing_visibility": "unauth"})),
         (YES, "DELETE", "ai/config/other", NONE),
         (NO, "GET", "ai/creds/app-dev", NONE),
         (NO, "POST", "ai/creds/app-dev", json!({"ttl": "5m"})),
@@ -198,6 +204,7 @@ async fn an_application_with_the_default_policy_too_renews_its_token_and_its_own
         (YES, "sys/leases/renew", json!({"lease_id": "{app-dev}", "increment": 60})),
         (YES, "sys/leases/lookup", json!({"lease_id": "{app-dev}"})),
         (NO, "sys/leases/renew", json!({"lease_id": "{app-prod}"})),
+        (NO, "sys/renew", json!({"lease_id": "{app-prod}"})),
         (NO, "sys/leases/lookup", json!({"lease_id": "{app-prod}"})),
     ] {
         assert_eq!(tried(&stage, &token, (allowed, "PUT", path, body)).await, None);
