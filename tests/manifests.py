@@ -1,5 +1,5 @@
 """Reads a manifest from standard input, checks its core objects against Kubernetes' own schemas and prints all of its
-objects as JSON. Custom resources are passed on as they are: tests/it/kubernetes.rs knows what they may hold."""
+objects as JSON. Custom resources are passed on as they are: tests/it/kubernetes knows what they may hold."""
 
 import json
 import sys

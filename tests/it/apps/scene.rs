@@ -93,6 +93,12 @@ impl Scene {
         self.simulator.faults(fault).await;
     }
 
+    /// Whether a request has met the outage.
+    pub async fn vendor_has_failed(&self) -> bool {
+        let requests = self.simulator.get("/_control/requests").await["requests"].clone();
+        requests.as_array().expect("a list").iter().any(|request| request["status"] == 503)
+    }
+
     pub async fn vendor_answers(&self) {
         self.simulator.faults(json!([])).await;
     }

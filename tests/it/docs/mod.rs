@@ -1,5 +1,6 @@
-//! README.md, docs/ and vault-dev/README.md are what the plugin does: their tables are made from what the vendors declare, and the commands
-//! in their ```console blocks are run on a real server, with the vendor simulator in the vendors' place.
+//! README.md, docs/ and vault-dev/README.md are what the plugin does: their tables are made from what the vendors
+//! declare, and the commands in their ```console blocks are run on a real server, with the vendor simulator in the
+//! vendors' place.
 //! `UPDATE_DOCS=1 cargo test --features test-build --test it docs` writes tables and outputs anew.
 
 use std::collections::BTreeSet;

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use vault_plugin_secrets_ai::logical::{Error, Operation};
-use vault_plugin_secrets_ai::providers::{self, Expiry};
 
 use crate::support::bench::{Bench, eventually};
 use crate::support::case::{CASES, Case};
 use crate::support::simulator::try_key;
+use crate::vendors::script::Script;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -114,7 +114,7 @@ async fn a_shortening_renewal_that_fails_ends_no_lease_early() {
 #[tokio::test]
 async fn an_outage_fails_no_renewal_that_the_keys_expiry_covers() {
     let outage = json!([{"kind": "error_before", "status": 503, "times": -1}]);
-    for case in CASES.iter().filter(|case| moves(case)) {
+    for case in CASES.iter().filter(|case| case.expiry_moves()) {
         let bench = Bench::new();
         let mount = bench.mount_with(case).await;
         let mut issued = mount.creds().await.expect("a key");
@@ -176,9 +176,20 @@ async fn a_renewal_whose_answer_was_lost_leaves_a_row_as_long_as_the_key_may_liv
     assert_eq!(bench.simulator.live("openai").await.len(), 0);
 }
 
-/// Whether the vendor's own expiry follows a renewal.
-fn moves(case: &Case) -> bool {
-    matches!(providers::by_name(case.provider).expect("a vendor").about().can.expiry, Expiry::Movable(_))
+#[tokio::test]
+async fn a_key_that_a_shell_would_run_is_deleted_again() {
+    let made = json!({"key": "sk-or-$(id)", "data": {"hash": "abc"}});
+    let script = Script::of([(201, made), (200, json!({"deleted": true}))]).await;
+    let bench = Bench::new();
+    let mount = bench.mount().await;
+    let mut config = Case::named("openrouter").config(&script.url);
+    config["verify"] = false.into();
+    mount.write("config/main", config).await.expect("a config");
+    mount.write("roles/dev", json!({"config": "main", "limit": 1})).await.expect("a role");
+    let Err(error) = mount.creds().await else { panic!("handed out") };
+    assert!(matches!(&error, Error::Unavailable(text) if text.contains("was deleted")), "{error}");
+    assert!(script.seen()[1].starts_with("DELETE ") && script.seen()[1].ends_with("/keys/abc"), "{:?}", script.seen());
+    assert!(bench.rows().await.is_empty());
 }
 
 #[tokio::test]

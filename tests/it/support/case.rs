@@ -1,6 +1,7 @@
 //! The vendors as the tests meet them: one entry each, gated by what the vendor declares.
 
 use serde_json::{Value, json};
+use vault_plugin_secrets_ai::providers::{Expiry, by_name};
 
 use super::simulator::{LITELLM, OPENAI, OPENROUTER};
 
@@ -46,6 +47,11 @@ pub const CASES: [Case; 3] = [
 impl Case {
     pub fn named(provider: &str) -> Self {
         CASES.into_iter().find(|case| case.provider == provider).expect("a vendor of the table")
+    }
+
+    /// Whether the vendor's own expiry follows a renewal.
+    pub fn expiry_moves(&self) -> bool {
+        matches!(by_name(self.provider).expect("a vendor").about().can.expiry, Expiry::Movable(_))
     }
 
     /// The body of a config.

@@ -6,5 +6,5 @@ mod faults;
 mod generations;
 mod keys;
 mod litellm;
-mod script;
+pub mod script;
 mod stage;
