@@ -41,7 +41,7 @@ impl Config {
 /// A config ready for vendor calls.
 pub struct Account {
     pub config: Config,
-    pub vendor: &'static dyn Vendor,
+    pub vendor: Arc<dyn Vendor>,
     pub parsed: providers::Account,
     http: Http,
 }
@@ -49,7 +49,7 @@ pub struct Account {
 impl Account {
     /// Parses a config; fails where a field is not valid.
     pub fn open(config: Config) -> Result<Self> {
-        let vendor = vendors::named(&config.provider)?;
+        let vendor = vendors::named(&config.provider, &config.account)?;
         let parsed = vendor.account(&Values::from(config.account.clone()))?;
         let http = Http::new(&config.network())?;
         http.check(&parsed.endpoint)?;

@@ -92,8 +92,8 @@ async fn read(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Res
     let Some(config) = record::get::<Config>(mount.storage.as_ref(), &key).await? else {
         return Ok(Response::default());
     };
-    let about = vendors::named(&config.provider)?.about();
-    let shown: Vec<Field> = about.account.iter().filter(|field| field.kind != Kind::Secret).cloned().collect();
+    let vendor = vendors::named(&config.provider, &config.account)?;
+    let shown: Vec<Field> = vendor.about().account.iter().filter(|field| field.kind != Kind::Secret).cloned().collect();
     let mut data = Values::from(config.account.clone()).only(&shown).to_object();
     for (name, value) in [
         ("provider", json!(config.provider)),
@@ -119,7 +119,7 @@ async fn write(mount: Arc<AiMount>, arguments: ConfigArgs, call: Call) -> Result
         return Err(Error::NotFound(format!("config {name:?} does not exist")));
     }
     let verify = arguments.verify;
-    let account = merged(&mount, stored.as_ref(), arguments, &call.values)?;
+    let (account, ignored) = merged(&mount, stored.as_ref(), arguments, &call.more)?;
     // Not under the lock: a vendor that does not answer must not hold up the mints.
     let verify =
         verify.unwrap_or_else(|| stored.as_ref().is_none_or(|stored| reaches_elsewhere(stored, &account.config)));
@@ -135,7 +135,7 @@ async fn write(mount: Arc<AiMount>, arguments: ConfigArgs, call: Call) -> Result
         record::put(mount.storage.as_ref(), retired_key(&name, &old.generation), &old, true).await?;
     }
     record::put(mount.storage.as_ref(), key, &account.config, true).await?;
-    Ok(Response::default().with_warnings(warnings))
+    Ok(Response::default().with_warnings(ignored).with_warnings(warnings))
 }
 
 async fn delete(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Response> {
@@ -167,19 +167,26 @@ async fn check(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Re
     Ok(Response::data(data).with_warnings(probe.warnings))
 }
 
-/// The stored account with the change over it.
-fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: &Values) -> Result<Account> {
+/// The stored account with the change over it, and a warning about fields that nobody knows.
+fn merged(
+    mount: &AiMount,
+    stored: Option<&Config>,
+    change: ConfigArgs,
+    sent: &Object,
+) -> Result<(Account, Option<String>)> {
     let provider = match (change.provider, stored) {
         (Change::Set(provider), _) => provider,
         (Change::Keep, Some(stored)) => stored.provider.clone(),
         _ => return Err(Invalid::new("provider", "is required: see providers/ for the vendors").into()),
     };
-    let vendor = vendors::named(&provider)?;
-    let fields = &vendor.about().account;
-    let sent = vendors::own_fields(vendor, fields, account_fields, values)?;
     let before = stored.filter(|stored| stored.provider == provider);
-    let before_account = before.map(|stored| Values::from(stored.account.clone())).unwrap_or_default();
-    let account = before_account.merged(&sent);
+    let before = before.map(|stored| stored.account.clone()).unwrap_or_default();
+    // With what was sent over it, since a definition may be among that.
+    let vendor = vendors::named(&provider, &before.clone().into_iter().chain(sent.clone()).collect())?;
+    let fields = &vendor.about().account;
+    let (sent, ignored) = vendors::own_fields(vendor.as_ref(), account_fields, sent)?;
+    // Another definition may not know all that was stored for the one before.
+    let account = Values::from(before).only(fields).merged(&sent);
     account.check_required(fields)?;
     let now = mount.clock.now();
     if change.allowed_roles == Change::Clear {
@@ -202,17 +209,18 @@ fn merged(mount: &AiMount, stored: Option<&Config>, change: ConfigArgs, values: 
     };
     if let Some(stored) = stored {
         let secret: Vec<Field> = fields.iter().filter(|field| field.kind == Kind::Secret).cloned().collect();
-        must_carry_credential(stored, &config, &secret, &sent)?;
+        let routes: Vec<Field> = fields.iter().filter(|field| field.kind.is_route()).cloned().collect();
+        must_carry_credential(stored, &config, &routes, &secret, &sent)?;
     }
     let mut account = Account::open(config)?;
     // The same account with another credential goes on as the same generation, if it is certain to be the same.
     let before = stored.and_then(|stored| Account::open(stored.clone()).ok());
     let certain =
-        |before: &Account| vendor.about().identity_is_complete || before.parsed.credential == account.parsed.credential;
+        |before: &Account| vendor.about().identity_is_complete || before.parsed.secrets == account.parsed.secrets;
     if let Some(before) = before.filter(|before| before.is_same(&account) && certain(before)) {
         account.config.generation = before.config.generation;
     }
-    Ok(account)
+    Ok((account, ignored))
 }
 
 /// Whether what the vendor was asked about before does not hold any more.
@@ -222,16 +230,24 @@ fn reaches_elsewhere(stored: &Config, config: &Config) -> bool {
 
 /// A write that would send the stored credential somewhere else must bring the credential: who cannot read it
 /// must not be able to have it sent to a host of their choice.
-fn must_carry_credential(stored: &Config, config: &Config, secret: &[Field], sent: &Values) -> Result<(), Invalid> {
+fn must_carry_credential(
+    stored: &Config,
+    config: &Config,
+    routes: &[Field],
+    secret: &[Field],
+    sent: &Values,
+) -> Result<(), Invalid> {
+    let differs = |field: &Field| stored.account.get(field.name.as_ref()) != config.account.get(field.name.as_ref());
     let changed = [
         ("provider", stored.provider != config.provider),
-        ("api_url", stored.account.get("api_url") != config.account.get("api_url")),
         ("proxy_url", stored.proxy_url != config.proxy_url),
         ("ca_cert", stored.ca_cert != config.ca_cert),
         ("allow_http", !stored.allow_http && config.allow_http),
     ];
+    let routes = routes.iter().map(|field| (field.name.as_ref(), differs(field)));
     let carried = |field: &Field| sent.get(&field.name).is_some() || !config.account.contains_key(field.name.as_ref());
-    match (changed.iter().find(|(_, changed)| *changed), secret.iter().find(|field| !carried(field))) {
+    match (changed.into_iter().chain(routes).find(|(_, changed)| *changed), secret.iter().find(|field| !carried(field)))
+    {
         (Some((what, _)), Some(field)) => Err(Invalid::new(
             field.name.as_ref(),
             format!("must be written again together with a changed {what}: the stored one is not sent elsewhere"),
@@ -256,7 +272,7 @@ async fn verified(mount: &AiMount, account: &Account) -> Result<Vec<String>> {
 
 async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(account.vendor, fault, None))
+    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))
 }
 
 /// Whether a config lets a role use it.

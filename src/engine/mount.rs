@@ -197,8 +197,8 @@ impl Mount for AiMount {
         lease::renew(&self, lease, data).await
     }
 
-    async fn revoke(self: Arc<Self>, lease: Lease, _: Object) -> Result<Response> {
-        lease::revoke(&self, lease).await
+    async fn revoke(self: Arc<Self>, lease: Lease, data: Object) -> Result<Response> {
+        lease::revoke(&self, lease, &data).await
     }
 
     fn invalidate(&self, key: &str) {

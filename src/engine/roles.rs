@@ -135,8 +135,9 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
     }
     let kept = |role: &Role| (role.ttl(), role.max_ttl(), role.name_template.clone());
     let (ttl, max_ttl, name_template) = stored.as_ref().map(kept).unwrap_or_default();
+    let (scope, ignored) = scope(&account, stored.as_ref(), &call.more)?;
     let role = Role {
-        scope: scope(&account, stored.as_ref(), &call.values)?,
+        scope,
         config: config_name,
         provider: account.config.provider.clone(),
         ttl: positive(arguments.ttl.apply(ttl)),
@@ -154,7 +155,7 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
     }
     let warnings = lease_warnings(&mount, &account, &role).await;
     record::put(mount.storage.as_ref(), role_key(&name), &role, false).await?;
-    Ok(Response::default().with_warnings(warnings))
+    Ok(Response::default().with_warnings(ignored).with_warnings(warnings))
 }
 
 async fn delete(mount: Arc<AiMount>, arguments: RoleName, _: Call) -> Result<Response> {
@@ -163,15 +164,16 @@ async fn delete(mount: Arc<AiMount>, arguments: RoleName, _: Call) -> Result<Res
     Ok(Response::default())
 }
 
-/// The stored scope with the change over it, as the vendor takes it. Another vendor's fields are dropped.
-fn scope(account: &Account, stored: Option<&Role>, values: &Values) -> Result<Object> {
+/// The stored scope with the change over it, as the vendor takes it, and a warning about fields that nobody knows.
+/// Another vendor's fields are dropped.
+fn scope(account: &Account, stored: Option<&Role>, sent: &Object) -> Result<(Object, Option<String>)> {
     let fields = &account.vendor.about().scope;
-    let sent = vendors::own_fields(account.vendor, fields, scope_fields, values)?;
+    let (sent, ignored) = vendors::own_fields(account.vendor.as_ref(), scope_fields, sent)?;
     let before = stored.filter(|role| role.provider == account.config.provider);
     let before = before.map(|role| Values::from(role.scope.clone())).unwrap_or_default();
     let scope = before.merged(&sent);
     scope.check_required(fields)?;
-    Ok(account.vendor.scope(&account.parsed, &scope)?.0.to_object())
+    Ok((account.vendor.scope(&account.parsed, &scope)?.0.to_object(), ignored))
 }
 
 /// Zero means "not set", as in Vault's own engines.

@@ -39,10 +39,10 @@ impl<M: Mount> Backend<M> {
         let (path, captures) = self.table.find(&request.path).ok_or(Error::UnsupportedPath)?;
         let handler = path.operations.get(&request.operation).ok_or(Error::UnsupportedOperation)?;
         self.mount.admit(&request.operation).await?;
-        let (values, warnings) = path.arguments(&request.operation, &request, &captures)?;
-        // Parsed into `values`; a second copy could only be used by mistake.
+        let (values, more, warnings) = path.arguments(&request.operation, &request, &captures)?;
+        // Parsed; a second copy could only be used by mistake.
         request.data.clear();
-        let response = (handler.run)(self.mount.clone(), Call { request, values }).await?;
+        let response = (handler.run)(self.mount.clone(), Call { request, values, more }).await?;
         Ok(response.with_warnings(warnings))
     }
 
@@ -122,7 +122,7 @@ impl<M: Mount> logical::Backend for Backend<M> {
         self.mount.admit(&Operation::Read).await?;
         // By its path alone: what is wrong with the body is told by the write itself, and not also in the host's log.
         let bare = Request::new(Operation::Update, request.path.as_str());
-        let (values, _) = path.arguments(&Operation::Update, &bare, &captures)?;
+        let (values, _, _) = path.arguments(&Operation::Update, &bare, &captures)?;
         exists(self.mount.clone(), values).await.map(Some)
     }
 

@@ -14,6 +14,6 @@ mod ttl;
 pub use backend::{Backend, Mount};
 pub use locks::Locks;
 pub use page::{ListArgs, page};
-pub use path::{Call, Path};
+pub use path::{Call, Path, unrecognized};
 pub use table::Table;
 pub use ttl::{Cap, capped};

@@ -5,14 +5,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::pattern::Pattern;
-use crate::logical::{Operation, Request, Response, Result};
+use crate::base::bounded;
+use crate::logical::{Object, Operation, Request, Response, Result};
 use crate::schema::{Field, Form, Invalid, Values};
 
 /// What a handler gets beside its typed arguments.
 pub struct Call {
     pub request: Request,
-    /// Every known field that was sent, those of `Path::fields` included.
+    /// Every field of the handler's arguments that was sent.
     pub values: Values,
+    /// What else was sent, as it came, where the path has fields that are known at run time only (`Path::fields`): the
+    /// handler knows them, and says what it ignores (`unrecognized`).
+    pub more: Object,
+}
+
+/// The warning about parameters that nobody knows; none where there are none.
+pub fn unrecognized(names: &[String]) -> Option<String> {
+    let names: Vec<_> = names.iter().map(|name| bounded(name, 64)).collect();
+    (!names.is_empty()).then(|| format!("Endpoint ignored these unrecognized parameters: [{}]", names.join(" ")))
 }
 
 type Future_<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -25,7 +35,7 @@ pub struct Path<M> {
     /// A line for the list of paths.
     pub(super) synopsis: &'static str,
     pub(super) description: &'static str,
-    /// Fields known at run time only, taken by every operation that writes.
+    /// Fields known at run time only, taken by every operation that writes: for help and OpenAPI.
     pub(super) fields: Vec<Field>,
     pub(super) operations: BTreeMap<Operation, Handler<M>>,
     pub(super) exists: Option<Exists<M>>,
@@ -55,7 +65,7 @@ impl<M: Send + Sync + 'static> Path<M> {
         self
     }
 
-    /// Fields that are known at run time only; the handler finds them in `Call::values`.
+    /// Fields that are known at run time only; the handler finds them in `Call::more`.
     pub fn fields(mut self, fields: Vec<Field>) -> Self {
         self.fields = fields;
         self
@@ -93,17 +103,22 @@ impl<M: Send + Sync + 'static> Path<M> {
     /// The fields of an operation, the path's parameters and its run-time fields included.
     pub(super) fn all_fields(&self, operation: &Operation) -> Vec<Field> {
         let writes = matches!(operation, Operation::Create | Operation::Update | Operation::Patch);
-        let own = self.operations.get(operation).map(|handler| handler.fields.clone()).unwrap_or_default();
-        own.into_iter().chain(self.fields.iter().filter(|_| writes).cloned()).collect()
+        let own = self.own_fields(operation);
+        own.iter().chain(self.fields.iter().filter(|_| writes)).cloned().collect()
     }
 
-    /// The body's known fields with the path's parameters over them, and warnings about the rest.
+    fn own_fields(&self, operation: &Operation) -> &[Field] {
+        self.operations.get(operation).map(|handler| handler.fields.as_slice()).unwrap_or_default()
+    }
+
+    /// The body's known fields with the path's parameters over them, what the handler may know beside them, and warnings
+    /// about the rest.
     pub(super) fn arguments(
         &self,
         operation: &Operation,
         request: &Request,
         captures: &BTreeMap<&'static str, String>,
-    ) -> Result<(Values, Vec<String>)> {
+    ) -> Result<(Values, Object, Vec<String>)> {
         let mut body = request.data.clone();
         let mut replaced = Vec::new();
         for (name, text) in captures {
@@ -112,11 +127,13 @@ impl<M: Send + Sync + 'static> Path<M> {
                 replaced.push(*name);
             }
         }
-        let (values, unknown) = Values::parse(&self.all_fields(operation), &body)?;
+        let (values, unknown) = Values::parse(self.own_fields(operation), &body)?;
         let mut warnings = Vec::new();
-        if !unknown.is_empty() {
-            let names: Vec<_> = unknown.iter().map(|name| crate::base::bounded(name, 64)).collect();
-            warnings.push(format!("Endpoint ignored these unrecognized parameters: [{}]", names.join(" ")));
+        let mut more = Object::new();
+        if self.fields.is_empty() {
+            warnings.extend(unrecognized(&unknown));
+        } else {
+            more.extend(unknown.into_iter().filter_map(|name| body.remove_entry(&name)));
         }
         if !replaced.is_empty() {
             warnings.push(format!(
@@ -124,7 +141,7 @@ impl<M: Send + Sync + 'static> Path<M> {
                 replaced.join(" ")
             ));
         }
-        Ok((values, warnings))
+        Ok((values, more, warnings))
     }
 
     /// What the list of paths calls it.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
@@ -15,7 +16,10 @@ pub struct Account {
     pub client_url: String,
     /// Fields that are not secret.
     pub identity: Values,
+    /// The credential that is presented, or the chief one of several.
     pub credential: Secret,
+    /// Every field that is secret, by its name.
+    pub secrets: BTreeMap<String, Secret>,
 }
 
 impl Account {
@@ -30,18 +34,21 @@ impl Account {
         let client_url = endpoint.as_str().trim_end_matches('/').to_owned();
         // The default is written out, so that naming it later does not make another account of this one.
         identity.insert("api_url", client_url.as_str().into());
-        let secret = values.need(credential)?;
-        if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Invalid::new(
-                credential,
-                "holds white space or characters that no key has: was a line end pasted?",
-            ));
+        let mut secrets = BTreeMap::new();
+        for field in about.account.iter().filter(|field| field.kind == Kind::Secret) {
+            let Some(secret) = values.text(&field.name) else { continue };
+            if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let problem = "holds white space or characters that no key has: was a line end pasted?";
+                return Err(Invalid::new(field.name.as_ref(), problem));
+            }
+            secrets.insert(field.name.to_string(), Secret::from(secret));
         }
-        Ok(Self { endpoint, client_url, identity, credential: secret.into() })
+        let credential = values.need(credential)?.into();
+        Ok(Self { endpoint, client_url, identity, credential, secrets })
     }
 }
 
-fn base_url(text: &str) -> Result<Url, Invalid> {
+pub(super) fn base_url(text: &str) -> Result<Url, Invalid> {
     let bad = |problem: &str| Invalid::new("api_url", problem);
     let mut url: Url = text.trim().parse().map_err(|_| bad("is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Fault, FaultKind};
@@ -23,6 +24,10 @@ impl fmt::Debug for Answer {
 impl Answer {
     pub(super) const fn new(json: Value) -> Self {
         Self { json }
+    }
+
+    pub(super) const fn body(&self) -> &Value {
+        &self.json
     }
 
     /// What is at the pointer; none where it is absent or null.
@@ -82,6 +87,8 @@ pub(super) struct Failure {
     pub(super) status: Option<u16>,
     /// The vendor's error; none where the body was not the vendor's, as that of a proxy in between.
     pub(super) said: Option<Box<Said>>,
+    /// The body was empty.
+    pub(super) bare: bool,
     /// The call was sent before, and that may have had its effect.
     pub(super) doubtful: bool,
 }
@@ -109,6 +116,31 @@ impl From<Failure> for Fault {
     }
 }
 
+/// Where a vendor's errors are in its answers.
+#[derive(Clone, Copy)]
+pub(super) enum Envelope<'a> {
+    /// `{"error": {message, type, code, param}}`.
+    Common,
+    /// That, and `{"detail": …}` as FastAPI writes it, so LiteLLM's validation.
+    CommonOrDetail,
+    /// `{"error": "invalid_client", "error_description": …}` (RFC 6749, section 5.2).
+    OAuth,
+    /// The first of these that fits.
+    Declared(&'a [Shape]),
+}
+
+/// One form of error, as a definition declares it: JSON pointers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// The vendor's words: text. What has none is no error of the vendor's.
+    pub message: String,
+    /// The vendor's code.
+    pub code: Option<String>,
+    /// The name of the field that the vendor blames.
+    pub field: Option<String>,
+}
+
 /// A vendor's error, out of the envelopes that vendors use. Raw: to compare with, never to show. Vendors echo keys.
 #[derive(Default)]
 pub(super) struct Said {
@@ -125,9 +157,32 @@ impl fmt::Debug for Said {
 }
 
 impl Said {
-    /// Reads `{"error": {message, type, code, param}}` and, where the vendor has `details`, `{"detail": …}` (FastAPI, so
-    /// LiteLLM's validation). What else a body says may be a proxy's, `{"error": "…"}` too: no vendor writes that.
-    pub(super) fn parse(body: &Value, details: bool) -> Option<Self> {
+    /// Reads an error out of its envelope; none where the body has no such envelope: it may be a proxy's then.
+    pub(super) fn parse(body: &Value, envelope: Envelope<'_>) -> Option<Self> {
+        match envelope {
+            Envelope::Common => Self::common(body, false),
+            Envelope::CommonOrDetail => Self::common(body, true),
+            Envelope::OAuth => Self::oauth(body),
+            Envelope::Declared(shapes) => shapes.iter().find_map(|shape| Self::declared(body, shape)),
+        }
+    }
+
+    fn oauth(body: &Value) -> Option<Self> {
+        let code = body.get("error")?.as_str()?;
+        let words = body.get("error_description").and_then(Value::as_str);
+        let message = words.map_or_else(|| code.to_owned(), |words| format!("{code}: {words}"));
+        Some(Self { message, code: code.to_owned(), param: None })
+    }
+
+    fn declared(body: &Value, shape: &Shape) -> Option<Self> {
+        let at = |pointer: &Option<String>| pointer.as_ref().and_then(|pointer| body.pointer(pointer));
+        let message = body.pointer(&shape.message).filter(|message| message.is_string())?;
+        let field = at(&shape.field).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { message: plain(Some(message)), code: plain(at(&shape.code)), param: field })
+    }
+
+    /// What else a body says may be a proxy's, `{"error": "…"}` too: none of these vendors writes that.
+    fn common(body: &Value, details: bool) -> Option<Self> {
         let body = body.as_object()?;
         match (body.get("error"), body.get("detail").filter(|_| details)) {
             (Some(Value::Object(error)), _) => Some(Self {
@@ -171,14 +226,20 @@ pub(super) fn as_name<'a>(value: &'a Value, prefix: &str) -> Option<&'a str> {
     value.as_str().filter(|name| name.len() <= LONGEST && name.starts_with(prefix))
 }
 
-/// A moment in any form that a vendor writes: seconds since 1970, RFC 3339, or the same without a zone, then UTC.
+/// A moment in any form that a vendor writes: seconds or milliseconds since 1970, RFC 3339, the same without a zone, then
+/// UTC, or a date, then its first moment in UTC.
 pub(super) fn parse_time(value: &Value) -> Option<Time> {
     match value {
-        Value::Number(seconds) => DateTime::from_timestamp(seconds.as_i64()?, 0),
+        Value::Number(number) => match number.as_i64()? {
+            // Later than the year 5000 as seconds.
+            milliseconds @ 100_000_000_000.. => DateTime::from_timestamp_millis(milliseconds),
+            seconds => DateTime::from_timestamp(seconds, 0),
+        },
         Value::String(text) => DateTime::parse_from_rfc3339(text)
             .map(|time| time.to_utc())
             .ok()
-            .or_else(|| Some(text.parse::<NaiveDateTime>().ok()?.and_utc())),
+            .or_else(|| Some(text.parse::<NaiveDateTime>().ok()?.and_utc()))
+            .or_else(|| Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc())),
         _ => None,
     }
 }
@@ -209,17 +270,25 @@ mod tests {
     fn every_envelope_gives_its_words() {
         let openai =
             json!({"error": {"message": "no", "type": "invalid_request_error", "param": "scopes", "code": null}});
-        let said = Said::parse(&openai, false).expect("an error");
+        let said = Said::parse(&openai, Envelope::Common).expect("an error");
         assert_eq!((said.code.as_str(), said.param.as_deref()), ("invalid_request_error", Some("scopes")));
-        let openrouter = Said::parse(&json!({"error": {"code": 404, "message": "gone"}}), false).expect("an error");
+        let openrouter =
+            Said::parse(&json!({"error": {"code": 404, "message": "gone"}}), Envelope::Common).expect("an error");
         assert_eq!((openrouter.code.as_str(), openrouter.message.as_str()), ("404", "gone"));
         let fastapi =
             json!({"detail": [{"type": "float_parsing", "loc": ["body", "max_budget"], "msg": "not a number"}]});
-        assert_eq!(Said::parse(&fastapi, true).expect("an error").param.as_deref(), Some("max_budget"));
-        assert!(Said::parse(&json!({"detail": "Not Found"}), true).expect("an error").mentions("not found"));
-        assert!(Said::parse(&json!({"detail": "Not Found"}), false).is_none(), "another vendor's");
+        assert_eq!(
+            Said::parse(&fastapi, Envelope::CommonOrDetail).expect("an error").param.as_deref(),
+            Some("max_budget")
+        );
+        assert!(
+            Said::parse(&json!({"detail": "Not Found"}), Envelope::CommonOrDetail)
+                .expect("an error")
+                .mentions("not found")
+        );
+        assert!(Said::parse(&json!({"detail": "Not Found"}), Envelope::Common).is_none(), "another vendor's");
         for other in [json!({"message": "x"}), json!("x"), json!([]), json!({"error": null}), json!({"error": "x"})] {
-            assert!(Said::parse(&other, true).is_none(), "{other}");
+            assert!(Said::parse(&other, Envelope::CommonOrDetail).is_none(), "{other}");
         }
     }
 
@@ -227,8 +296,8 @@ mod tests {
     fn no_debug_output_shows_what_a_vendor_wrote() {
         let answer = Answer::new(json!({"key": "sk-1"}));
         let fault = Fault::unknown("failed");
-        let said = Said::parse(&json!({"error": {"message": "bad sk-1"}}), false).map(Box::new);
-        let failure = Failure { fault, status: Some(500), said, doubtful: false };
+        let said = Said::parse(&json!({"error": {"message": "bad sk-1"}}), Envelope::Common).map(Box::new);
+        let failure = Failure { fault, status: Some(500), said, bare: false, doubtful: false };
         assert!(!format!("{answer:?} {failure:?}").contains("sk-1"));
     }
 
@@ -239,6 +308,8 @@ mod tests {
             assert_eq!(time.timestamp(), 1_795_522_087, "{text}");
         }
         assert_eq!(parse_time(&json!(1_795_522_087)).expect("a time").timestamp(), 1_795_522_087);
+        assert_eq!(parse_time(&json!(1_795_522_087_000_i64)).expect("a time").timestamp(), 1_795_522_087);
+        assert_eq!(parse_time(&json!("2026-11-25")).expect("a time").to_rfc3339(), "2026-11-25T00:00:00+00:00");
         assert_eq!(parse_time(&json!("soon")), None);
     }
 

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use http::Method;
 use reqwest::Url;
 use serde_json::Value;
@@ -9,10 +11,16 @@ use crate::schema::Kind;
 pub(super) struct Call {
     pub(super) method: Method,
     path: Vec<String>,
-    query: Vec<(&'static str, String)>,
-    pub(super) body: Option<Value>,
+    query: Vec<(Cow<'static, str>, String)>,
+    pub(super) body: Option<Content>,
     /// Sending it twice does no more than sending it once.
     pub(super) repeatable: bool,
+}
+
+/// What a request carries.
+pub(super) enum Content {
+    Json(Value),
+    Form(Vec<(String, String)>),
 }
 
 impl Call {
@@ -28,7 +36,7 @@ impl Call {
 
     /// Creates or changes; not repeatable unless said so.
     pub(super) fn post(path: &[&str], body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::POST, path, false) }
+        Self { body: Some(Content::Json(body)), ..Self::new(Method::POST, path, false) }
     }
 
     pub(super) fn repeatable(mut self) -> Self {
@@ -36,8 +44,8 @@ impl Call {
         self
     }
 
-    pub(super) fn query(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.query.push((name, value.to_string()));
+    pub(super) fn query(mut self, name: impl Into<Cow<'static, str>>, value: impl ToString) -> Self {
+        self.query.push((name.into(), value.to_string()));
         self
     }
 
@@ -62,13 +70,19 @@ impl Call {
         Ok(url)
     }
 
+    pub(super) fn content(mut self, content: Content) -> Self {
+        self.body = Some(content);
+        self
+    }
+
     /// Its path, for the log.
     pub(super) fn path(&self) -> String {
         self.path.join("/")
     }
 
-    fn new(method: Method, path: &[&str], repeatable: bool) -> Self {
-        let path = path.iter().map(|&segment| segment.to_owned()).collect();
+    /// Any request, with nothing in it yet.
+    pub(super) fn new<T: AsRef<str>>(method: Method, path: &[T], repeatable: bool) -> Self {
+        let path = path.iter().map(|segment| segment.as_ref().to_owned()).collect();
         Self { method, path, query: Vec::new(), body: None, repeatable }
     }
 }

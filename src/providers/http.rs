@@ -2,8 +2,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method};
 use reqwest::{Client, Proxy, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -13,8 +13,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::Network;
-use super::call::Call;
+use super::call::{Call, Content};
 use super::resolver::{OutOfReach, Resolver, check_host, check_resolved, is_literal, is_loopback};
+use crate::base::{Secret, Time};
 use crate::schema::Invalid;
 
 /// Longest wait for a TCP and TLS connection. A vendor that needs longer is down.
@@ -35,8 +36,17 @@ const IDLE_LIMIT: Duration = Duration::from_secs(30);
 pub struct Http {
     client: Client,
     parallel: Semaphore,
+    /// A token that stands for the account's credential for a while, where the vendor wants one.
+    pub(super) token: tokio::sync::Mutex<Option<Token>>,
     allow_http: bool,
     proxied: bool,
+}
+
+/// A token that the vendor gave for the account's credential.
+pub(super) struct Token {
+    pub(super) value: Secret,
+    /// When it is not used any more.
+    pub(super) until: Time,
 }
 
 impl Http {
@@ -59,7 +69,8 @@ impl Http {
         };
         let client = builder.build().map_err(|error| Invalid::new("proxy_url", root_cause(&error)))?;
         let proxied = network.proxy_url.is_some();
-        Ok(Self { client, parallel: Semaphore::new(PARALLEL), allow_http: network.allow_http, proxied })
+        let (parallel, token) = (Semaphore::new(PARALLEL), tokio::sync::Mutex::default());
+        Ok(Self { client, parallel, token, allow_http: network.allow_http, proxied })
     }
 
     /// Whether the account's credential may be sent to this endpoint: HTTPS, or plain HTTP to this machine, or
@@ -100,9 +111,11 @@ impl Http {
         deadline: Instant,
     ) -> Result<Raw, Broken> {
         let mut request = self.client.request(call.method.clone(), url.clone()).headers(headers);
-        if let Some(body) = &call.body {
-            request = request.json(body);
-        }
+        request = match &call.body {
+            Some(Content::Json(body)) => request.json(body),
+            Some(Content::Form(fields)) => request.form(fields),
+            None => request,
+        };
         let limit = if call.method == Method::GET { LISTING_LIMIT } else { ANSWER_LIMIT };
         let exchanged = async {
             // Without a proxy the client's own resolver does this.
@@ -142,13 +155,6 @@ pub(super) enum Broken {
     Late,
     /// Sent, and the answer is longer than anything that is expected.
     TooLong,
-}
-
-/// The header that carries a credential. `credential` has let only visible ASCII through, so this does not fail.
-pub(super) fn bearer(credential: &str) -> Option<HeaderMap> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {credential}")).ok()?;
-    value.set_sensitive(true);
-    Some(HeaderMap::from_iter([(AUTHORIZATION, value)]))
 }
 
 async fn exchange(request: reqwest::RequestBuilder, limit: usize) -> Result<Raw, Broken> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Failure, as_id, as_name, parse_time, seconds_until};
+use super::answer::{Answer, Envelope, Failure, as_id, as_name, parse_time, seconds_until};
 use super::call::Call;
 use super::listing::Place;
 use super::talk::Talk;
+use super::vendor::texts;
 use super::{
     Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, FaultKind, Find, Found, Gone, Issued, Limits, Order,
     Page, Probe, Purpose, Ref, Scope, Source, Vendor,
@@ -46,12 +47,12 @@ const METADATA: &str = "vault";
 static ABOUT: LazyLock<About> = LazyLock::new(|| {
     let count = Kind::Integer { min: 1, max: i64::from(i32::MAX) };
     About {
-        name: "litellm",
-        title: TITLE,
+        name: "litellm".into(),
+        title: TITLE.into(),
         account: vec![
             Field::new("master_key", Kind::Secret, "Master key of the proxy, or the virtual key of a proxy admin.")
                 .required(),
-            Field::new("api_url", Kind::Text, "Root URL of the proxy, without /v1.").required(),
+            Field::new("api_url", Kind::Url, "Root URL of the proxy, without /v1.").required(),
             Field::new("user_id", Kind::Text, "User whom the use of every key is counted for."),
             Field::new("team_id", Kind::VendorId, "Team whose limits hold for every key too."),
         ],
@@ -80,15 +81,16 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             find: Find::ByOurId,
             expiry: Expiry::Movable(Limits { shortest: Duration::from_secs(1), longest: LONGEST }),
             purposes: &[Purpose::Lease, Purpose::Static],
-            limits: &["models", "spend", "rate"],
+            limits: texts(&["models", "spend", "rate"]),
         },
         name_limit: 200,
-        revocation: "At once on the replica that deletes it; another replica answers from its cache for up to 60 s.",
-        unproven: &[
+        revocation: "At once on the replica that deletes it; another replica answers from its cache for up to 60 s."
+            .into(),
+        unproven: texts(&[
             "How long another replica honours a deleted key is not documented; 60 s were measured on 1.106.2.",
             "Proxies before 1.100 have not been tried; key_type, which keeps keys from managing the proxy, is unknown to old ones, and ignored.",
             "A team or a user that does not exist is taken by the proxy without a word.",
-        ],
+        ]),
     }
 });
 
@@ -231,7 +233,7 @@ impl Vendor for LiteLlm {
 }
 
 fn talk<'a>(cx: &'a Cx<'a>) -> Result<Talk<'a>, Fault> {
-    Ok(Talk::new(cx, TITLE)?.with_details())
+    Ok(Talk::new(cx, TITLE)?.with_envelope(Envelope::CommonOrDetail))
 }
 
 fn body(talk: &Talk<'_>, order: &Order<'_>) -> Map<String, Value> {
@@ -281,6 +283,7 @@ fn issued(answer: &Answer) -> Result<Issued, Fault> {
         key: Ref::new(token, &[]),
         secret: answer.need_secret("/key")?,
         expires: answer.time("/expires"),
+        parts: BTreeMap::new(),
         headers: BTreeMap::new(),
         warnings: Vec::new(),
     })
@@ -297,6 +300,7 @@ async fn made_before(talk: &Talk<'_>, order: &Order<'_>, value: Secret) -> Resul
         key: Ref::new(token, &[]),
         secret: value,
         expires: parse_time(&entry["expires"]),
+        parts: BTreeMap::new(),
         headers: BTreeMap::new(),
         warnings: Vec::new(),
     })

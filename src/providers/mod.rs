@@ -1,7 +1,10 @@
 //! AI vendors behind one object-safe trait. Knows nothing of Vault: no lease, no mount, no storage.
 //!
-//! To add a vendor: one file here with its `about`, one line in `ALL`, and its entry in the vendor simulator.
+//! To add a vendor whose API is plain HTTP: its definition in `definitions/`, a line in `DEFINITIONS`, and its entry in the
+//! vendor simulator. Where signing or more is needed: one file here with its `about`, a line in `ALL`, and that entry.
 //! The engine looks at what a vendor declares that it can do, never at its name.
+
+use std::sync::{Arc, LazyLock};
 
 pub mod account;
 pub mod fault;
@@ -10,6 +13,7 @@ mod vendor;
 
 mod answer;
 mod call;
+mod definition;
 mod listing;
 mod resolver;
 mod retry;
@@ -20,17 +24,25 @@ mod openai;
 mod openrouter;
 
 pub use account::{Account, Network};
+pub use definition::{CUSTOM, custom, define};
 pub use fault::{Fault, FaultKind};
 pub use http::Http;
 pub use vendor::{
     Abilities, About, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, KeyName, Limits, Order, Page, Probe, Purpose,
-    Ref, Scope, Source, Vendor,
+    Ref, Scope, Source, Text, Vendor,
 };
 
 /// Every vendor, in the order of the README's table.
-pub static ALL: &[&dyn Vendor] = &[&openai::OpenAi, &openrouter::OpenRouter, &litellm::LiteLlm];
+pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
+    let coded: [Arc<dyn Vendor>; 3] =
+        [Arc::new(openai::OpenAi), Arc::new(openrouter::OpenRouter), Arc::new(litellm::LiteLlm)];
+    coded.into_iter().chain(DEFINITIONS.iter().map(|text| definition::built_in(text))).collect()
+});
+
+/// The vendors that are data.
+const DEFINITIONS: &[&str] = &[include_str!("definitions/xai.json"), include_str!("definitions/mistral.json")];
 
 /// The vendor of that name.
-pub fn by_name(name: &str) -> Option<&'static dyn Vendor> {
-    ALL.iter().copied().find(|vendor| vendor.about().name == name)
+pub fn by_name(name: &str) -> Option<Arc<dyn Vendor>> {
+    ALL.iter().find(|vendor| vendor.about().name == name).cloned()
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::session::Session;
+use super::vendor::texts;
 use super::{
     Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, Find, Gone, Issued, Limits, Order, Page, Probe, Purpose,
     Ref, Scope, Source, Vendor,
@@ -27,20 +28,20 @@ const SHARED: &str = "service_account_key";
 const OWN: &str = "service_account";
 
 static ABOUT: LazyLock<About> = LazyLock::new(|| About {
-    name: "openai",
-    title: TITLE,
+    name: "openai".into(),
+    title: TITLE.into(),
     account: vec![
         Field::new("admin_key", Kind::Secret, "Admin API key (sk-admin-…) that may manage the project's keys.")
             .required(),
         Field::new("project_id", Kind::VendorId, "Project whose keys are made (proj_…).").required(),
         Field::new("organization", Kind::VendorId, "Organization (org-…), for an admin key that belongs to several."),
-        Field::new("api_url", Kind::Text, "Base URL of the API.").default(DEFAULT_URL),
+        Field::new("api_url", Kind::Url, "Base URL of the API.").default(DEFAULT_URL),
     ],
     identity_is_complete: true,
     scope: vec![
         Field::new(
             "mode",
-            Kind::Choice(&[SHARED, OWN]),
+            Kind::choice(&[SHARED, OWN]),
             "service_account_key makes a key of an existing service account; service_account makes a service account \
              for each key, which goes with it.",
         )
@@ -70,18 +71,18 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         find: Find::ByName { lag: Duration::from_secs(60) },
         expiry: Expiry::Movable(Limits { shortest: Duration::from_secs(1), longest: LONGEST }),
         purposes: &[Purpose::Lease, Purpose::Static, Purpose::Admin],
-        limits: &["permissions"],
+        limits: texts(&["permissions"]),
     },
     name_limit: 64,
-    revocation: "Not promised by the vendor; a deleted key has been seen to answer now and then.",
-    unproven: &[
+    revocation: "Not promised by the vendor; a deleted key has been seen to answer now and then.".into(),
+    unproven: texts(&[
         "A check of the admin key changes nothing, so it cannot tell whether the key may create and delete keys.",
         "How long a fresh key may be missing from the list is not documented.",
         "The status of a second deletion is not documented: any error of the vendor's own counts as gone only where the project still answers.",
         "APIs of August 2026 and before refuse an expiry: mode service_account then makes keys without one, with a warning.",
         "APIs of August 2026 and before cannot delete one key of a shared service account: such a lease cannot be revoked.",
         "The longest name of a key and the list of permissions are not documented.",
-    ],
+    ]),
 });
 
 #[async_trait]

@@ -10,6 +10,7 @@ use super::answer::{Failure, as_id, as_name, parse_time};
 use super::call::Call;
 use super::listing::Place;
 use super::talk::Talk;
+use super::vendor::texts;
 use super::{
     Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, FaultKind, Find, Found, Gone, Issued, Limits, Order,
     Page, Probe, Purpose, Ref, Scope, Source, Vendor,
@@ -35,19 +36,19 @@ const GUARDRAIL: &str = "guardrail";
 const ALONE: &str = "alone";
 
 static ABOUT: LazyLock<About> = LazyLock::new(|| About {
-    name: "openrouter",
-    title: TITLE,
+    name: "openrouter".into(),
+    title: TITLE.into(),
     account: vec![
         Field::new("management_key", Kind::Secret, "Management key; it cannot be used for inference.").required(),
         Field::new("workspace_id", Kind::VendorId, "Workspace whose keys are made.").default("the default workspace"),
-        Field::new("api_url", Kind::Text, "Base URL of the API.").default(DEFAULT_URL),
+        Field::new("api_url", Kind::Url, "Base URL of the API.").default(DEFAULT_URL),
     ],
     identity_is_complete: false,
     scope: vec![
         Field::new("limit", Kind::Amount, "Most that a key may spend, in USD.").default("no limit"),
         Field::new(
             "limit_reset",
-            Kind::Choice(&["daily", "weekly", "monthly"]),
+            Kind::choice(&["daily", "weekly", "monthly"]),
             "When the limit starts anew, at midnight UTC; needs a limit.",
         )
         .default("never"),
@@ -71,16 +72,16 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
             longest: Duration::from_secs(366 * 24 * 3600),
         }),
         purposes: &[Purpose::Lease, Purpose::Static],
-        limits: &["spend", "models"],
+        limits: texts(&["spend", "models"]),
     },
     name_limit: 100,
-    revocation: "Not documented by the vendor.",
-    unproven: &[
+    revocation: "Not documented by the vendor.".into(),
+    unproven: texts(&[
         "How long a fresh key may be missing from the list is not documented.",
         "The longest name and the longest life of a key are not documented.",
         "Whether restrictions hold from the first request after their assignment is not documented; a key is handed out only after it.",
         "How soon a deleted key is refused is not documented.",
-    ],
+    ]),
 });
 
 #[async_trait]
@@ -226,6 +227,7 @@ impl<'a> Session<'a> {
             key: Ref::new(answer.need_id("/data/hash")?, &[]),
             secret: answer.need_secret("/key")?,
             expires,
+            parts: BTreeMap::new(),
             headers: BTreeMap::new(),
             warnings,
         })

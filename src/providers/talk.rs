@@ -1,13 +1,15 @@
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use reqwest::Url;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use super::answer::{Answer, Failure, Said};
+use super::answer::{Answer, Envelope, Failure, Said};
 use super::call::Call;
-use super::http::{Body, Broken, Raw, bearer};
+use super::http::{Body, Broken, Raw};
 use super::retry::{parse_retry_after, wait_before_retry};
 use super::{Cx, Fault, FaultKind};
 use crate::base::{Secret, redacted};
@@ -27,34 +29,46 @@ const FIELD_LIMIT: usize = 64;
 /// Time is the runtime's and not the injected clock: it is spent waiting for a network.
 pub(super) struct Talk<'a> {
     pub(super) cx: &'a Cx<'a>,
-    title: &'static str,
+    pub(super) title: &'a str,
     headers: HeaderMap,
     secrets: Vec<Secret>,
     deadline: Instant,
-    /// The vendor also writes its errors as FastAPI does.
-    details: bool,
+    envelope: Envelope<'a>,
 }
 
 impl<'a> Talk<'a> {
     /// An operation that presents the account's credential as a bearer token. `title` is the vendor's, for the log.
-    pub(super) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
+    pub(super) fn new(cx: &'a Cx<'a>, title: &'a str) -> Result<Self, Fault> {
+        Self::bare(cx, title)?.secret_header(AUTHORIZATION, &format!("Bearer {}", cx.account.credential.expose()))
+    }
+
+    /// An operation that presents nothing yet. The account's secrets are hidden in its texts.
+    pub(super) fn bare(cx: &'a Cx<'a>, title: &'a str) -> Result<Self, Fault> {
         cx.http.check(&cx.account.endpoint).map_err(|problem| Fault::invalid(format!("was not called: {problem}")))?;
-        let headers = bearer(cx.account.credential.expose()).ok_or_else(|| {
+        let secrets = cx.account.secrets.values().cloned().collect();
+        let (headers, deadline) = (HeaderMap::new(), Instant::now() + BUDGET);
+        Ok(Self { cx, title, headers, secrets, deadline, envelope: Envelope::Common })
+    }
+
+    /// Reads the vendor's errors out of another envelope.
+    pub(super) fn with_envelope(self, envelope: Envelope<'a>) -> Self {
+        Self { envelope, ..self }
+    }
+
+    /// Adds a header that holds a credential.
+    pub(super) fn secret_header(mut self, name: HeaderName, value: &str) -> Result<Self, Fault> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
             Fault::new(FaultKind::Refused, "was not called: the credential holds characters that no key has")
         })?;
-        let secrets = vec![cx.account.credential.clone()];
-        Ok(Self { cx, title, headers, secrets, deadline: Instant::now() + BUDGET, details: false })
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(self)
     }
 
-    /// Takes `{"detail": …}` for the vendor's own error too.
-    pub(super) fn with_details(self) -> Self {
-        Self { details: true, ..self }
-    }
-
-    /// Adds a header to every call. A value that no header can carry is left out.
-    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(HeaderName::from_static(name), value);
+    /// Adds a header to every call. What no header can carry is left out.
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+            self.headers.insert(name, value);
         }
         self
     }
@@ -72,13 +86,19 @@ impl<'a> Talk<'a> {
             headers: self.headers.clone(),
             secrets: self.secrets.clone(),
             deadline: Instant::now() + UNDO,
-            details: self.details,
+            envelope: self.envelope,
         }
     }
 
     /// Sends a call, again where that is safe, and tells success from failure.
     pub(super) async fn send(&self, call: Call) -> Result<Answer, Failure> {
-        let url = call.url(&self.cx.account.endpoint).map_err(|fault| self.unsent(fault))?;
+        self.send_to(&self.cx.account.endpoint, call).await
+    }
+
+    /// The same at another endpoint of the account's, as where tokens come from.
+    pub(super) async fn send_to(&self, endpoint: &Url, call: Call) -> Result<Answer, Failure> {
+        self.cx.http.check(endpoint).map_err(|why| self.unsent(Fault::invalid(format!("was not called: {why}"))))?;
+        let url = call.url(endpoint).map_err(|fault| self.unsent(fault))?;
         // Held while waiting too: what the vendor slows down should not be joined by others.
         let _turn = self.cx.http.turn(self.deadline).await.ok_or_else(|| {
             self.unsent(Fault::new(
@@ -115,6 +135,11 @@ impl<'a> Talk<'a> {
         }
     }
 
+    /// Whether so long a wait leaves time for another call.
+    pub(super) fn has_time_for(&self, wait: Duration) -> bool {
+        Instant::now() + wait < self.deadline
+    }
+
     /// Text of a vendor, fit to be shown.
     pub(super) fn shown(&self, text: &str) -> String {
         let secrets: Vec<&Secret> = self.secrets.iter().collect();
@@ -147,7 +172,7 @@ impl<'a> Talk<'a> {
 
     fn failure(&self, call: &Call, raw: &Raw) -> Failure {
         let said = match &raw.body {
-            Body::Json(json) => Said::parse(json, self.details).map(Box::new),
+            Body::Json(json) => Said::parse(json, self.envelope).map(Box::new),
             Body::Empty | Body::Foreign => None,
         };
         let status = raw.status;
@@ -177,16 +202,18 @@ impl<'a> Talk<'a> {
             None if matches!(status, 401..=403 | 429) => format!("{what} ({status}), in words that are not its own"),
             _ => format!("{what} ({status})"),
         };
-        Failure { fault: Fault::new(kind, text), status: Some(status), said, doubtful: false }
+        let bare = matches!(raw.body, Body::Empty);
+        Failure { fault: Fault::new(kind, text), status: Some(status), said, bare, doubtful: false }
     }
 
-    const fn unsent(&self, fault: Fault) -> Failure {
-        Failure { fault, status: None, said: None, doubtful: false }
+    pub(super) const fn unsent(&self, fault: Fault) -> Failure {
+        Failure { fault, status: None, said: None, bare: false, doubtful: false }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::net::SocketAddr;
     use std::sync::{Arc, Mutex};
 
@@ -252,12 +279,13 @@ mod tests {
             client_url: url.to_owned(),
             identity: Values::default(),
             credential: "admin-credential-1".into(),
+            secrets: BTreeMap::from([("key".into(), "admin-credential-1".into())]),
         };
         let http = Http::new(network).expect("a client");
         let cx = Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng };
         match Talk::new(&cx, "Acme") {
             Ok(talk) => talk.send(call).await,
-            Err(fault) => Err(Failure { fault, status: None, said: None, doubtful: false }),
+            Err(fault) => Err(Failure { fault, status: None, said: None, bare: false, doubtful: false }),
         }
     }
 

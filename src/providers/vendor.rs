@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -48,12 +49,20 @@ pub struct Cx<'a> {
     pub rng: &'a dyn Rng,
 }
 
+/// Text of a declaration: written in the program, or read from a definition.
+pub type Text = Cow<'static, str>;
+
+/// Such texts, out of the program.
+pub(super) fn texts(texts: &[&'static str]) -> Vec<Text> {
+    texts.iter().map(|&text| text.into()).collect()
+}
+
 /// A vendor's declaration. Help, OpenAPI, `providers/` and the README's table are made from it.
 pub struct About {
     /// As in `provider=…`: lower case, never changed once released.
-    pub name: &'static str,
+    pub name: Text,
     /// As the vendor writes itself.
-    pub title: &'static str,
+    pub title: Text,
     /// Fields of a config. Those of `Kind::Secret` are the credential, all others the identity of the account.
     pub account: Vec<Field>,
     /// Whether those that are not secret name one account. Where they do not, a new credential may be another account's,
@@ -65,9 +74,9 @@ pub struct About {
     /// Longest name of a key, in characters.
     pub name_limit: usize,
     /// How fast a revoked key is refused, as far as is known.
-    pub revocation: &'static str,
+    pub revocation: Text,
     /// What the vendor's documents do not say or what differs between its versions, a sentence each.
-    pub unproven: &'static [&'static str],
+    pub unproven: Vec<Text>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +86,8 @@ pub struct Abilities {
     pub find: Find,
     pub expiry: Expiry,
     pub purposes: &'static [Purpose],
-    /// What can be limited per key, in the words of the README's table: `models`, `permissions`, `spend`, `rate`.
-    pub limits: &'static [&'static str],
+    /// What can be limited per key, in the words of the README's table: `models`, `permissions`, `spend`, `rate`, `ip`.
+    pub limits: Vec<Text>,
 }
 
 /// How a credential comes to be.
@@ -200,10 +209,13 @@ impl Ref {
 pub struct Issued {
     pub key: Ref,
     pub secret: Secret,
+    /// What belongs to the key and is no secret by itself or no use alone (a public key, a user), by the name of the
+    /// answer's field.
+    pub parts: BTreeMap<String, Secret>,
     /// The vendor's expiry as the vendor granted it.
     pub expires: Option<Time>,
     /// Headers that a client must send beside its key.
-    pub headers: BTreeMap<&'static str, String>,
+    pub headers: BTreeMap<String, String>,
     /// What the caller should know, a sentence each.
     pub warnings: Vec<String>,
 }

@@ -19,7 +19,7 @@ pub struct Field {
 
 impl Field {
     /// An optional field.
-    pub fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
+    pub fn new(name: impl Into<Cow<'static, str>>, kind: Kind, help: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into(), kind, help: help.into(), required: false, default: None }
     }
 
@@ -28,7 +28,7 @@ impl Field {
         self
     }
 
-    pub fn default(mut self, text: &'static str) -> Self {
+    pub fn default(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.default = Some(text.into());
         self
     }

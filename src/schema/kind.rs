@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -28,7 +29,11 @@ pub enum Kind {
     TextList,
     /// An object whose values are text.
     TextMap,
-    Choice(&'static [&'static str]),
+    Choice(Arc<[String]>),
+    /// Where an account's credential is sent: whoever changes it must know the credential.
+    Url,
+    /// A JSON object, or its text, which is kept as it was written; it says where credentials go, like `Url`.
+    Definition,
 }
 
 /// Longest text of a field, in characters: a certificate chain fits.
@@ -39,12 +44,17 @@ const ENTRY_LIMIT: usize = 1000;
 const NAME_LIMIT: usize = 128;
 
 impl Kind {
+    /// One of these texts.
+    pub fn choice(choices: &[&str]) -> Self {
+        Self::Choice(choices.iter().map(|&choice| choice.to_owned()).collect())
+    }
+
     /// The value in its canonical form: durations as whole seconds, lists as arrays, numbers as numbers.
     /// The error says what is expected, and shows what came unless that may be a secret.
     pub fn parse(&self, value: &Value) -> Result<Value, String> {
         self.canonical(value).ok_or_else(|| {
             let got = match (self, value) {
-                (Self::Secret, _) => return format!("expected {}", self.expectation()),
+                (Self::Secret | Self::Definition, _) => return format!("expected {}", self.expectation()),
                 (_, Value::String(text)) => format!("{:?}", bounded(text, 40)),
                 (_, other) => bounded(&other.to_string(), 40),
             };
@@ -54,10 +64,14 @@ impl Kind {
 
     fn canonical(&self, value: &Value) -> Option<Value> {
         match self {
-            Self::Text | Self::Secret => text(value).map(Value::from),
+            Self::Text | Self::Secret | Self::Url => text(value).map(Value::from),
+            Self::Definition => match value {
+                Value::Object(_) => Some(value.to_string().into()),
+                value => value.as_str().filter(|text| text.len() <= TEXT_LIMIT).map(Value::from),
+            },
             Self::Name => text(value).filter(|text| is_name(text)).map(Value::from),
             Self::VendorId => text(value).filter(|text| is_vendor_id(text)).map(Value::from),
-            Self::Choice(choices) => text(value).filter(|text| choices.contains(&text.as_str())).map(Value::from),
+            Self::Choice(choices) => text(value).filter(|text| choices.contains(text)).map(Value::from),
             Self::Boolean => match value {
                 Value::Bool(_) => Some(value.clone()),
                 Value::String(text) => match text.to_ascii_lowercase().as_str() {
@@ -98,10 +112,17 @@ impl Kind {
         }
     }
 
+    /// Whether it says where a credential is sent.
+    pub const fn is_route(&self) -> bool {
+        matches!(self, Self::Url | Self::Definition)
+    }
+
     /// A word for `path-help`.
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Text | Self::VendorId => "string",
+            Self::Url => "url",
+            Self::Definition => "JSON object",
             Self::Secret => "string, write only",
             Self::Name => "name",
             Self::Boolean => "bool",
@@ -117,6 +138,8 @@ impl Kind {
     fn expectation(&self) -> String {
         match self {
             Self::Text | Self::Secret => "text".into(),
+            Self::Url => "a URL".into(),
+            Self::Definition => format!("a JSON object of at most {} KiB", TEXT_LIMIT / 1024),
             Self::Name => format!("a name of at most {NAME_LIMIT} letters, digits and _ (. and - inside)"),
             Self::VendorId => format!("an id of 1 to {NAME_LIMIT} letters, digits and _ . : -"),
             Self::Boolean => "true or false".into(),
@@ -131,14 +154,16 @@ impl Kind {
 
     pub(super) fn schema(&self) -> Map<String, Value> {
         let schema = match self {
-            Self::Text | Self::Secret | Self::Name | Self::VendorId => json!({"type": "string"}),
+            Self::Text | Self::Secret | Self::Name | Self::VendorId | Self::Url => json!({"type": "string"}),
+            // Its text is taken too; a client that sends an object finds this.
+            Self::Definition => json!({"type": "object"}),
             Self::Boolean => json!({"type": "boolean"}),
             Self::Integer { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
             Self::Amount => json!({"type": "number", "minimum": 0}),
             Self::Duration => json!({"type": "string", "format": "duration"}),
             Self::TextList => json!({"type": "array", "items": {"type": "string"}}),
             Self::TextMap => json!({"type": "object", "additionalProperties": {"type": "string"}}),
-            Self::Choice(choices) => json!({"type": "string", "enum": choices}),
+            Self::Choice(choices) => json!({"type": "string", "enum": choices[..]}),
         };
         match schema {
             Value::Object(schema) => schema,

@@ -1,5 +1,6 @@
 //! The vendor's share: what the plugin asks of a vendor for one key, asked without the plugin's process and its host.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::Utc;
@@ -13,7 +14,7 @@ use crate::support::case::Case;
 use crate::support::simulator::Simulator;
 
 pub struct Direct {
-    vendor: &'static dyn Vendor,
+    vendor: Arc<dyn Vendor>,
     account: Account,
     scope: Scope,
     http: Http,

@@ -15,6 +15,7 @@ pub fn respond(world: &mut World, request: &Request) -> Answer {
     let outcome = match (request.method.as_str(), path) {
         ("GET", "" | "/") => Ok(about(world)),
         ("GET", "/state") => Ok(state(world)),
+        ("GET", "/examples") => Ok(examples(world, request)),
         ("GET", "/requests") => Ok(json!({"requests": world.records.last()})),
         ("GET", "/faults") => Ok(json!({"faults": world.faults.list()})),
         ("POST", "/faults") => set_faults(world, request),
@@ -42,9 +43,17 @@ fn about(world: &World) -> Value {
     json!({"prefixes": vendors.collect::<Map<_, _>>(), "admin_credentials": world.credentials, "settings": world.settings})
 }
 
-fn state(world: &World) -> Value {
+/// For each plain vendor a config and a role as the engine takes them, and the request that tries a key.
+fn examples(world: &World, request: &Request) -> Value {
+    let url = format!("http://{}", request.header("host").unwrap_or_default());
+    let examples =
+        world.vendors.iter().filter_map(|mounted| Some((mounted.name.to_owned(), mounted.vendor.example(&url)?)));
+    Value::Object(examples.collect())
+}
+
+fn state(world: &mut World) -> Value {
     let at = world.now();
-    let vendors = world.vendors.iter().map(|mounted| (mounted.name.to_owned(), mounted.vendor.snapshot(at)));
+    let vendors = world.vendors.iter_mut().map(|mounted| (mounted.name.to_owned(), mounted.vendor.snapshot(at)));
     let mut state: Map<_, _> = vendors.collect();
     state.insert("requests".into(), json!(world.records.counts()));
     state.insert("settings".into(), json!(world.settings));
@@ -86,6 +95,6 @@ fn delete_key(world: &mut World, request: &Request) -> Result<Value, String> {
 fn given(request: &Request) -> Result<&Value, String> {
     match &request.body {
         Body::Json(body) => Ok(body),
-        Body::None | Body::Malformed => Err("expected a JSON body".into()),
+        Body::None | Body::Malformed | Body::Form(_) => Err("expected a JSON body".into()),
     }
 }

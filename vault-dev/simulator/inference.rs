@@ -20,7 +20,7 @@ pub fn asked_model<'a>(call: &Call<'a>) -> Result<&'a str, Wrong> {
     fields::check(given, &[required("model", NAME), required("messages", Kind::List)], Unknown::Ignore)?;
     let model = match &call.request.body {
         Body::Json(body) => body["model"].as_str(),
-        Body::None | Body::Malformed => None,
+        Body::None | Body::Malformed | Body::Form(_) => None,
     };
     Ok(model.unwrap_or_default())
 }

@@ -53,7 +53,7 @@ impl LiteLlm {
         let record = self.caller(call)?;
         let given = match &call.request.body {
             Body::Json(body) => body["model"].as_str(),
-            Body::None | Body::Malformed => None,
+            Body::None | Body::Malformed | Body::Form(_) => None,
         };
         let model = given.unwrap_or("None");
         if record.as_ref().is_some_and(|record| !record.more.allows(model)) {
@@ -136,7 +136,7 @@ impl Vendor for LiteLlm {
         refusal(status, kind, None, message)
     }
 
-    fn snapshot(&self, at: Moment) -> Value {
+    fn snapshot(&mut self, at: Moment) -> Value {
         json!({"keys": self.keys.snapshot(at)})
     }
 
@@ -159,7 +159,9 @@ pub fn body(call: &Call, known: &[Field]) -> Result<Map<String, Value>, Answer> 
         Body::Json(Value::Object(given)) => given,
         Body::Json(_) => return Err(refusal(500, "internal_server_error", None, "Internal server error")),
         Body::None => return Err(detail("missing", &json!(["body"]), "Field required")),
-        Body::Malformed => return Err(detail("json_invalid", &json!(["body", 0]), "JSON decode error")),
+        Body::Malformed | Body::Form(_) => {
+            return Err(detail("json_invalid", &json!(["body", 0]), "JSON decode error"));
+        }
     };
     fields::check(given, known, Unknown::Ignore).map_err(|wrong| refuse("body", wrong))?;
     Ok(given.clone())

@@ -1,4 +1,4 @@
-//! The vendors' admin APIs of OpenAI, OpenRouter and LiteLLM on one loopback port, with keys that work until they are deleted.
+//! The vendors' admin APIs on one loopback port, with keys that work until they are deleted.
 //!
 //! It follows the vendors' published specifications and, for LiteLLM, a recorded proxy; it knows nothing of any client.
 //! `README.md` beside this file has the control API and the list of rules that are the simulator's own.
@@ -15,9 +15,11 @@ mod litellm_keys;
 mod openai;
 mod openai_keys;
 mod openrouter;
+mod plain;
 mod request;
 mod router;
 mod server;
+mod vendors;
 mod world;
 
 use std::error::Error;

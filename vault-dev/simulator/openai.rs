@@ -221,7 +221,7 @@ impl Vendor for OpenAi {
         envelope(status, message, kind, None, (status == 429).then_some("rate_limit_exceeded"))
     }
 
-    fn snapshot(&self, at: Moment) -> Value {
+    fn snapshot(&mut self, at: Moment) -> Value {
         json!({
             "keys": self.keys.snapshot(at), "admin_keys": self.admin_keys.snapshot(at),
             "service_accounts": self.accounts.snapshot(at),
@@ -271,7 +271,7 @@ pub fn body(call: &Call, known: &[Field]) -> Result<Map<String, Value>, Answer> 
     let given = match &call.request.body {
         Body::Json(Value::Object(given)) => given.clone(),
         Body::None => Map::new(),
-        Body::Malformed | Body::Json(_) => {
+        Body::Malformed | Body::Form(_) | Body::Json(_) => {
             return Err(error(400, "We could not parse the JSON body of your request.", None, None));
         }
     };

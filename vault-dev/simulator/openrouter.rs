@@ -256,7 +256,7 @@ impl Vendor for OpenRouter {
         error(status, message)
     }
 
-    fn snapshot(&self, at: Moment) -> Value {
+    fn snapshot(&mut self, at: Moment) -> Value {
         json!({"keys": self.keys.snapshot(at), "guardrails": {"live": self.guardrails.iter().map(Guardrail::show).collect::<Vec<_>>()}})
     }
 

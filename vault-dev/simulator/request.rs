@@ -1,5 +1,6 @@
 //! A request as the vendors' handlers see it: decoded, its body read, its secret taken out of the header.
 
+use http::HeaderMap;
 use http::request::Parts;
 use serde_json::{Map, Value};
 
@@ -11,6 +12,7 @@ pub struct Request {
     pub path: String,
     pub query: Vec<(String, String)>,
     pub bearer: Option<String>,
+    headers: HeaderMap,
     pub body: Body,
 }
 
@@ -18,6 +20,7 @@ pub enum Body {
     None,
     Malformed,
     Json(Value),
+    Form(Vec<(String, String)>),
 }
 
 /// A request at its route: the names in the path are filled in.
@@ -30,17 +33,38 @@ pub struct Call<'a> {
 impl Request {
     pub fn new(parts: &Parts, body: &[u8]) -> Self {
         let bearer = parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let form = parts
+            .headers
+            .get(http::header::CONTENT_TYPE)
+            .is_some_and(|kind| kind == "application/x-www-form-urlencoded");
         let body = match body {
             [] => Body::None,
+            bytes if form => Body::Form(pairs(&String::from_utf8_lossy(bytes))),
             bytes => serde_json::from_slice(bytes).map_or(Body::Malformed, Body::Json),
         };
         Self {
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
-            query: parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).map(pair).collect(),
+            query: pairs(parts.uri.query().unwrap_or_default()),
+            headers: parts.headers.clone(),
             bearer: bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned),
             body,
         }
+    }
+}
+
+impl Request {
+    /// Whatever of the headers may be a credential.
+    pub fn credentials(&self) -> String {
+        let secret = |name: &str| name == "authorization" || name.contains("key") || name.contains("token");
+        let values =
+            self.headers.iter().filter(|(name, _)| secret(name.as_str())).filter_map(|(_, value)| value.to_str().ok());
+        values.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The text of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }
 
@@ -53,7 +77,7 @@ impl Call<'_> {
         self.request.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The query as typed values, checked like a body; a query parameter nobody knows is ignored, as all three vendors do.
+    /// The query as typed values, checked like a body; a query parameter nobody knows is ignored, as the vendors do.
     pub fn checked_query(&self, known: &[Field]) -> Result<Map<String, Value>, Wrong> {
         let typed = known
             .iter()
@@ -62,6 +86,10 @@ impl Call<'_> {
         fields::check(&query, known, Unknown::Ignore)?;
         Ok(query)
     }
+}
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
 }
 
 fn pair(text: &str) -> (String, String) {

@@ -12,9 +12,13 @@ pub trait Vendor: Send {
     fn respond(&mut self, request: &Request, path: &str, at: Moment) -> Answer;
     /// The vendor's error envelope for trouble that is not about the request: a limit, an outage.
     fn refusal(&self, status: u16, message: &str) -> Answer;
-    fn snapshot(&self, at: Moment) -> Value;
+    fn snapshot(&mut self, at: Moment) -> Value;
     /// Somebody deletes a key in the vendor's dashboard.
     fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool;
+    /// How the engine and a client are set up for it, `url` being the simulator's; none where the README says it.
+    fn example(&self, _url: &str) -> Option<Value> {
+        None
+    }
 }
 
 pub struct Route<V: 'static> {

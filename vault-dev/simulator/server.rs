@@ -74,7 +74,7 @@ fn act(world: &mut World, place: usize, rest: &str, request: &Request, plan: Pla
     let effect = plan.kind.as_ref().is_none_or(Kind::lets_the_effect_happen);
     let answer = effect.then(|| vendor.respond(request, rest, at));
     let refusal = |status, message| json(&vendor.refusal(status, message));
-    let secret = request.bearer.as_deref().unwrap_or_default();
+    let secret = request.credentials();
     let response = match (plan.kind, &answer) {
         (Some(Kind::DropBefore | Kind::DropAfter), _) => None,
         (Some(Kind::RateLimit { retry_after_seconds }), _) => {
@@ -88,7 +88,7 @@ fn act(world: &mut World, place: usize, rest: &str, request: &Request, plan: Pla
             Some(whole(status, "text/html", faults::HTML_BODY.into()))
         }
         (Some(Kind::Hostile { status }), _) => {
-            Some(whole(status, "application/json", faults::hostile_body(secret).into()))
+            Some(whole(status, "application/json", faults::hostile_body(&secret).into()))
         }
         (Some(Kind::Oversized { status }), _) => Some(oversized(status)),
         (Some(Kind::Redirect { to, status }), _) => Some(redirect(status, &to)),

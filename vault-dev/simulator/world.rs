@@ -10,8 +10,10 @@ use crate::faults::Faults;
 use crate::litellm::{self, LiteLlm};
 use crate::openai::{self, OpenAi};
 use crate::openrouter::{self, OpenRouter};
+use crate::plain::Plain;
 use crate::request::{Body, Request};
 use crate::router::{Access, Vendor};
+use crate::vendors;
 
 /// How many admin requests are kept for `GET /_control/requests`.
 const RECORDS_MAX: usize = 2000;
@@ -37,6 +39,12 @@ pub struct Mounted {
     pub vendor: Box<dyn Vendor>,
 }
 
+impl Mounted {
+    pub fn plain<V: Plain + Default>(name: &'static str, prefix: &'static str) -> Self {
+        Self { name, prefix, vendor: Box::new(V::default()) }
+    }
+}
+
 #[derive(Default)]
 pub struct Records {
     last: VecDeque<Value>,
@@ -47,7 +55,7 @@ impl World {
     pub fn new(credentials: Credentials) -> Self {
         let settings = Settings::default();
         let at = settings.now();
-        let vendors = vec![
+        let mut vendors = vec![
             Mounted {
                 name: "openai",
                 prefix: openai::PREFIX,
@@ -64,6 +72,7 @@ impl World {
                 vendor: Box::new(LiteLlm::seeded(&credentials.litellm)),
             },
         ];
+        vendors.extend(vendors::all());
         Self { credentials, vendors, settings, faults: Faults::default(), records: Records::default() }
     }
 
@@ -116,6 +125,7 @@ impl Records {
         let body = match &request.body {
             Body::None => Value::Null,
             Body::Malformed => json!("(malformed)"),
+            Body::Form(_) => json!("(a form)"),
             Body::Json(body) => without_secrets("", body),
         };
         self.last.push_back(json!({

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::lease::at_vendor::{end, end_by_name, is_young, list as list_vendor};
-use super::super::lease::ledger::Row;
+use super::super::lease::ledger::{Row, State};
 use super::super::lease::life::rfc3339;
 use super::super::lease::revoke::keep_for_the_sweep;
 use super::super::mount::AiMount;
@@ -90,8 +90,14 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         let warning = format!("only the row was dropped: the key named {:?} may live on at the vendor", row.name);
         return Ok(Response::default().with_warnings([warning]));
     }
+    if row.state == State::Expiring {
+        return Err(Error::Invalid(format!(
+            "a token is not kept by its vendor and cannot be deleted there: it ends at {}; revoke its lease, where that ends it",
+            rfc3339(row.deadline)
+        )));
+    }
     let owner = mount.owner(&row.account()).await?;
-    let refused = |fault| upstream::error(owner.account.vendor, fault, None);
+    let refused = |fault| upstream::error(owner.account.vendor.as_ref(), fault, None);
     let Some(key) = row.key.clone() else {
         let listing = list_vendor(&mount, &owner, VENDOR_BUDGET).await.map_err(refused)?;
         let ended = end_by_name(&mount, &owner, &KeyName(row.name.clone()), &listing).await.map_err(refused)?;
@@ -106,7 +112,7 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         mount.ledger.delete(&id).await?;
         return Ok(Response::default());
     };
-    let gone = end(&mount, &owner, &key.into()).await.map_err(refused)?;
+    let gone = end(&mount, &owner, &key.into(), None).await.map_err(refused)?;
     if gone == Gone::Already && is_young(&mount, &owner.account, &row) {
         keep_for_the_sweep(&mount, row).await;
     } else {

@@ -31,7 +31,7 @@ form! {
 async fn list(_: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
     let limit = arguments.limit().unwrap_or(usize::MAX);
     let after = arguments.after.unwrap_or_default();
-    let mut names: Vec<String> = providers::ALL.iter().map(|vendor| vendor.about().name.to_owned()).collect();
+    let mut names: Vec<String> = providers::ALL.iter().map(|vendor| vendor.about().name.to_string()).collect();
     names.sort();
     Ok(Response::list(names.into_iter().filter(|name| *name > after).take(limit).collect(), Object::new()))
 }
@@ -114,8 +114,8 @@ fn fields(fields: &[Field]) -> Value {
         if let Some(default) = &field.default {
             shown["default"] = json!(default);
         }
-        if let Kind::Choice(choices) = field.kind {
-            shown["choices"] = json!(choices);
+        if let Kind::Choice(choices) = &field.kind {
+            shown["choices"] = json!(choices[..]);
         }
         (field.name.to_string(), shown)
     };

@@ -168,7 +168,7 @@ impl<'a> Tidy<'a> {
             Err(fault) => {
                 self.warnings.push(format!(
                     "config {config:?} was not compared: {}",
-                    upstream::text(owner.account.vendor, &fault)
+                    upstream::text(owner.account.vendor.as_ref(), &fault)
                 ));
                 None
             }
@@ -200,9 +200,10 @@ impl<'a> Tidy<'a> {
             if self.delete && !self.left().is_zero() {
                 match end_by_name(self.mount, owner, &KeyName(name.to_owned()), listing).await {
                     Ok(_) => self.deleted_keys += 1,
-                    Err(fault) => self
-                        .warnings
-                        .push(format!("{name:?} was not deleted: {}", upstream::text(owner.account.vendor, &fault))),
+                    Err(fault) => self.warnings.push(format!(
+                        "{name:?} was not deleted: {}",
+                        upstream::text(owner.account.vendor.as_ref(), &fault)
+                    )),
                 }
             }
         }
@@ -229,7 +230,7 @@ impl<'a> Tidy<'a> {
             if self.left().is_zero() {
                 break;
             }
-            match end(self.mount, owner, &key.into()).await {
+            match end(self.mount, owner, &key.into(), None).await {
                 Ok(gone) => {
                     if gone == Gone::Now {
                         self.warnings
@@ -241,7 +242,7 @@ impl<'a> Tidy<'a> {
                 Err(fault) => self.warnings.push(format!(
                     "row {} was not deleted: {}",
                     row.id,
-                    upstream::text(owner.account.vendor, &fault)
+                    upstream::text(owner.account.vendor.as_ref(), &fault)
                 )),
             }
         }

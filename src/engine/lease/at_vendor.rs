@@ -5,6 +5,7 @@ use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;
 use super::ledger::Row;
 use super::naming;
+use crate::base::Secret;
 use crate::providers::{Cursor, Fault, FaultKind, Find, Found, Gone, KeyName, Ref};
 
 /// Most pages of one listing: 100 keys each at the vendors that page.
@@ -14,15 +15,15 @@ const FOUND_LIMIT: usize = 100_000;
 /// Longest id of a vendor's that is kept, in bytes.
 const ID_LIMIT: usize = 256;
 
-/// Ends one key at the vendor. Repeatable. Where the vendor refuses a retired credential the present one is tried; its
+/// Ends one key at the vendor, by its own value where that is what the vendor wants. Repeatable. Where the vendor refuses a retired credential the present one is tried; its
 /// "no such key" proves nothing then, for it may be another account's.
-pub async fn end(mount: &AiMount, owner: &Owner, key: &Ref) -> Result<Gone, Fault> {
-    let refused = match end_as(mount, &owner.account, key).await {
+pub async fn end(mount: &AiMount, owner: &Owner, key: &Ref, secret: Option<&Secret>) -> Result<Gone, Fault> {
+    let refused = match end_as(mount, &owner.account, key, secret).await {
         Err(fault) if fault.kind == FaultKind::Refused => fault,
         ended => return ended,
     };
     match &owner.newer {
-        Some(newer) => match end_as(mount, newer, key).await {
+        Some(newer) => match end_as(mount, newer, key, secret).await {
             Ok(Gone::Already) if !newer.vendor.about().identity_is_complete => Err(refused),
             ended => ended,
         },
@@ -30,9 +31,9 @@ pub async fn end(mount: &AiMount, owner: &Owner, key: &Ref) -> Result<Gone, Faul
     }
 }
 
-async fn end_as(mount: &AiMount, account: &Account, key: &Ref) -> Result<Gone, Fault> {
+async fn end_as(mount: &AiMount, account: &Account, key: &Ref, secret: Option<&Secret>) -> Result<Gone, Fault> {
     let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
-    let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, None)).await;
+    let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, secret)).await;
     ended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }
 
@@ -49,7 +50,7 @@ pub fn is_young(mount: &AiMount, account: &Account, row: &Row) -> bool {
 pub async fn end_by_name(mount: &AiMount, owner: &Owner, name: &KeyName, listing: &[Found]) -> Result<usize, Fault> {
     let mut keys = 0;
     for found in listing.iter().filter(|found| found.name == name.0) {
-        end(mount, owner, &found.key).await?;
+        end(mount, owner, &found.key, None).await?;
         keys += usize::from(found.is_key);
     }
     Ok(keys)

@@ -21,8 +21,11 @@ use crate::base::{Secret, Time};
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{End, Fault, Gone, Issued, KeyName, Order, Purpose, Scope};
+use crate::providers::{End, Fault, Gone, Issued, KeyName, Order, Purpose, Scope, Source};
 use crate::schema::{Name, Values};
+
+/// The answer's field that holds the key.
+pub const API_KEY: &str = "api_key";
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -86,23 +89,31 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
         mount.ledger.delete(&row.id).await?;
         return Err(Error::Unavailable("storage is too slow: no key was made, try again".into()));
     }
+    let token = row.kind == RowKind::Token;
     let issued = issue(&mount, &account, &row, &scope, life.until).await?;
     step("mint.after-vendor").await;
-    row.state = State::Live;
+    if !token {
+        row.state = State::Live;
+    }
     row.key = Some(issued.key.clone().into());
     row.vendor_expiry = issued.expires;
-    let granted =
-        plain(&issued.secret).and_then(|()| life.granted(&mount, issued.expires, account.vendor.about().can.expiry));
+    let granted = match plain(&issued) {
+        Ok(()) => life.granted(&mount, issued.expires, &account.vendor.about().can).await,
+        refused => refused,
+    };
+    // What is stored says already when a token ends, unless the vendor had it live longer.
+    let told = token && life.end <= row.deadline;
     row.deadline = life.end;
     let stored = match granted {
         Err(error) => Err(error),
         Ok(()) if mount.running.draining() => {
             Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
         }
+        Ok(()) if told => Ok(()),
         Ok(()) => mount.ledger.put(&row).await,
     };
     if let Err(error) = stored {
-        undo(&mount, &account, row).await;
+        undo(&mount, &account, row, &issued.secret).await;
         return Err(error);
     }
     step("mint.after-live").await;
@@ -130,13 +141,17 @@ async fn new_row(
         ("entity_name", entity.name.as_str()),
         ("entity_id", request.entity_id.as_str()),
     ]);
+    let (kind, state) = match account.vendor.about().can.source {
+        Source::Token => (RowKind::Token, State::Expiring),
+        Source::Create | Source::Slots(_) | Source::Activate => (RowKind::Lease, State::Minting),
+    };
     let id = naming::new_id(mount.rng.as_ref());
     let middle = naming::fill(template, &values);
     Ok(Row {
         name: naming::name(&mount.tag, &middle, &id, account.vendor.about().name_limit).0,
         id,
-        kind: RowKind::Lease,
-        state: State::Minting,
+        kind,
+        state,
         config: role.config.clone(),
         generation: account.config.generation.clone(),
         role: role_name.to_owned(),
@@ -167,23 +182,30 @@ async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, unt
         tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
     }
     let after = "what it may have made is found and deleted; asking again is safe";
-    Err(upstream::error(account.vendor, fault, Some(after)))
+    Err(upstream::error(account.vendor.as_ref(), fault, Some(after)))
 }
 
 /// Keys end in files that shells read, and in headers.
-fn plain(key: &Secret) -> Result<()> {
-    let text = key.expose();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte)) {
+fn plain(issued: &Issued) -> Result<()> {
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte));
+    let mut texts = issued.parts.values().chain([&issued.secret]).map(Secret::expose);
+    if texts.all(|text| !text.is_empty() && plain(text)) {
         return Ok(());
     }
     Err(Error::Unavailable("the vendor made a key with characters that no key has, and it was deleted".into()))
 }
 
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
-async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row) {
+async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row, secret: &Secret) {
     let Some(key) = row.key.clone() else { return };
+    let secret = match account.vendor.about().can.end {
+        // Its row stays until it ends.
+        End::Expires => return,
+        End::BySecret => Some(secret),
+        End::Delete | End::Deactivate => None,
+    };
     let owner = Owner { account: account.clone(), newer: None };
-    let undone = match at_vendor::end(mount, &owner, &key.into()).await {
+    let undone = match at_vendor::end(mount, &owner, &key.into(), secret).await {
         // The vendor may not know so fresh a key everywhere yet.
         Ok(gone) if gone != Gone::Already || !at_vendor::is_young(mount, account, &row) => {
             mount.ledger.delete(&row.id).await
@@ -208,7 +230,7 @@ fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Re
     let revocable = about.can.end != End::Expires;
     let mut data = Object::new();
     for (name, value) in [
-        ("api_key", json!(issued.secret.expose())),
+        (API_KEY, json!(issued.secret.expose())),
         ("key_id", json!(issued.key.id)),
         ("key_name", json!(row.name)),
         ("provider", json!(about.name)),
@@ -218,13 +240,16 @@ fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Re
     ] {
         data.insert(name.into(), value);
     }
+    for (name, part) in &issued.parts {
+        data.insert(name.clone(), part.expose().into());
+    }
     if !issued.headers.is_empty() {
         data.insert("headers".into(), json!(issued.headers));
     }
     let lease = Lease {
         ttl: life.ttl,
         max_ttl: life.max_ttl,
-        renewable: revocable,
+        renewable: about.can.source != Source::Token,
         internal: Internal::of(row, issued.key.into()).object()?,
         ..Lease::default()
     };
@@ -235,14 +260,21 @@ fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::Ref;
+
+    fn issued(secret: &str) -> Issued {
+        let key = Ref { id: "k_1".into(), extra: Object::new() };
+        let (parts, headers, warnings) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Issued { key, secret: secret.into(), parts, expires: None, headers, warnings }
+    }
 
     #[test]
     fn a_key_that_a_shell_would_run_is_not_handed_out() {
         for good in ["sk-svcacct-0aZ_9", "sk-or-v1-0f", "AIza.b+c/d=", "a:b~c"] {
-            plain(&good.into()).expect(good);
+            plain(&issued(good)).expect(good);
         }
         for bad in ["", "sk-$(id)", "sk-a;id", "sk-a b", "sk-a\nB=c", "sk-'", "sk-\u{e9}"] {
-            plain(&bad.into()).expect_err(bad);
+            plain(&issued(bad)).expect_err(bad);
         }
     }
 }

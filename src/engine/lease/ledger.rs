@@ -42,7 +42,10 @@ pub struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RowKind {
+    /// A key that a lease holds.
     Lease,
+    /// A token that a lease holds, made by an exchange or a signature: the vendor keeps nothing that could be listed.
+    Token,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,6 +57,8 @@ pub enum State {
     Live,
     /// Its revocation failed and is tried again.
     Revoking,
+    /// A token: it ends at its deadline by itself, and its row goes then. Only who holds it can end it before, if anybody.
+    Expiring,
 }
 
 /// A vendor's reference to a key, as it is stored.

@@ -7,8 +7,8 @@ use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE};
 use crate::base::Time;
 use crate::framework::{Cap, capped};
 use crate::logical::{Error, Result};
-use crate::providers::{Expiry, Limits};
-use crate::schema::Invalid;
+use crate::providers::{Abilities, Expiry, Limits, Source};
+use crate::schema::{Invalid, format_duration};
 
 /// How long a lease, and the key itself, will live.
 pub struct Life {
@@ -25,7 +25,7 @@ impl Life {
         if asked.is_some_and(|ttl| ttl.is_zero()) {
             return Err(Invalid::new("ttl", "must be at least 1s").into());
         }
-        let expiry = account.vendor.about().can.expiry;
+        let Abilities { expiry, source, .. } = account.vendor.about().can;
         let mount_max = mount.system.max_lease_ttl().await?;
         let mut caps = vec![Cap { limit: mount_max, of: "the mount's max_lease_ttl" }];
         match (role.max_ttl(), role.ttl()) {
@@ -35,10 +35,21 @@ impl Life {
         }
         caps.extend(expiry.limits().map(|limits| Cap { limit: limits.longest, of: "the vendor's longest expiry" }));
         let wanted = asked.or(role.ttl());
-        let (ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
+        let (mut ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
         if wanted.is_none() {
             // Nobody asked for the default, so nobody misses what was cut.
             warnings.clear();
+        }
+        // A token cannot be ended before its own end, so its lease is as long.
+        if let Some(shortest) = expiry.limits().map(|limits| limits.shortest).filter(|_| source == Source::Token)
+            && ttl < shortest
+        {
+            warnings.push(format!(
+                "a ttl of {} is less than the shortest life of a token of {}, which this one gets",
+                format_duration(ttl),
+                format_duration(shortest)
+            ));
+            ttl = shortest;
         }
         let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
         // A movable expiry limits each renewal, a fixed one the whole life.
@@ -48,6 +59,7 @@ impl Life {
         let now = mount.clock.now();
         let until = match expiry {
             Expiry::Never => None,
+            Expiry::Fixed(_) if source == Source::Token => Some(now + ttl),
             Expiry::Fixed(limits) => Some(vendor_end(now, max_ttl, limits)),
             Expiry::Movable(limits) => Some(vendor_end(now, ttl, limits)),
         };
@@ -56,8 +68,8 @@ impl Life {
 
     /// A vendor that granted less than was asked for bounds the lease. Fails where it granted nothing: a ttl of 0 would
     /// be the mount's default to the host.
-    pub fn granted(&mut self, mount: &AiMount, expires: Option<Time>, expiry: Expiry) -> Result<()> {
-        let Some(expires) = expires.filter(|_| expiry != Expiry::Never) else { return Ok(()) };
+    pub async fn granted(&mut self, mount: &AiMount, expires: Option<Time>, can: &Abilities) -> Result<()> {
+        let Some(expires) = expires.filter(|_| can.expiry != Expiry::Never) else { return Ok(()) };
         let left = whole_seconds(expires - mount.clock.now());
         if left.is_zero() {
             return Err(Error::Unavailable(
@@ -68,7 +80,20 @@ impl Life {
             self.ttl = left;
             self.end = expires;
         }
-        if let Expiry::Fixed(_) = expiry {
+        if can.source == Source::Token && left > self.ttl {
+            // The lease is as long as the token lives, as far as the mount goes.
+            let longest = mount.system.max_lease_ttl().await?;
+            if left > longest {
+                self.warnings.push(format!(
+                    "the token itself lives until {}: the vendor gives no shorter one",
+                    rfc3339(expires)
+                ));
+            }
+            self.ttl = left.min(longest);
+            self.max_ttl = self.ttl;
+            self.end = expires;
+        }
+        if let Expiry::Fixed(_) = can.expiry {
             self.max_ttl = self.max_ttl.min(left);
         }
         Ok(())

@@ -125,8 +125,8 @@ impl Term {
         let covered = internal
             .expires
             .filter(|expires| fault.kind.may_pass() && !whole_seconds(*expires - CLOCK_MARGIN - self.now).is_zero());
-        let Some(expires) = covered else { return Err(upstream::error(account.vendor, fault, None)) };
-        let fault = upstream::text(account.vendor, &fault);
+        let Some(expires) = covered else { return Err(upstream::error(account.vendor.as_ref(), fault, None)) };
+        let fault = upstream::text(account.vendor.as_ref(), &fault);
         tracing::warn!(mount = mount.tag, id = internal.id, fault, "a lease was renewed without the vendor");
         self.bound_by(expires - CLOCK_MARGIN)?;
         Ok(format!("the vendor has not confirmed a later expiry of the key than {}: {fault}", rfc3339(expires)))

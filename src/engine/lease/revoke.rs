@@ -3,13 +3,15 @@ use super::super::mount::AiMount;
 use super::super::step::step;
 use super::super::upstream;
 use super::at_vendor::{end, is_young};
+use super::creds::API_KEY;
 use super::internal::Internal;
 use super::ledger::{AccountId, Row, State};
-use crate::logical::{Lease, Response, Result};
-use crate::providers::Gone;
+use crate::base::Secret;
+use crate::logical::{Lease, Object, Response, Result};
+use crate::providers::{End, Gone};
 
-/// Ends a lease's key. Works from the lease alone: its row may be gone, or never come back from a snapshot.
-pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
+/// Ends a lease's key; `data` is what the lease was answered with. Works from the lease alone: its row may be gone, or never come back from a snapshot.
+pub async fn revoke(mount: &AiMount, lease: Lease, data: &Object) -> Result<Response> {
     let internal = Internal::read(&lease.internal)?;
     let of = AccountId { config: internal.config, generation: internal.generation };
     let _lock = mount.ledger.locks.write(&internal.id).await;
@@ -24,7 +26,18 @@ pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
             return Ok(Response::default());
         }
     };
-    match end(mount, &owner, &internal.key.into()).await {
+    let can = &owner.account.vendor.about().can;
+    if can.end == End::Expires {
+        // It works until its expiry, and so long its row says so.
+        tracing::info!(
+            mount = mount.tag,
+            id = internal.id,
+            "a token's lease was revoked; the token ends by its expiry"
+        );
+        return Ok(Response::default());
+    }
+    let secret = data.get(API_KEY).and_then(|key| key.as_str()).map(Secret::from);
+    match end(mount, &owner, &internal.key.into(), secret.as_ref().filter(|_| can.end == End::BySecret)).await {
         Ok(gone) => {
             step("revoke.after-vendor").await;
             match row {
@@ -39,7 +52,7 @@ pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
             if let Some(row) = row {
                 keep_for_the_sweep(mount, row).await;
             }
-            return Err(upstream::error(owner.account.vendor, fault, None));
+            return Err(upstream::error(owner.account.vendor.as_ref(), fault, None));
         }
     }
     step("revoke.after-row").await;
@@ -48,7 +61,8 @@ pub async fn revoke(mount: &AiMount, lease: Lease) -> Result<Response> {
 
 /// The host gives up after six attempts; the sweep does not.
 pub async fn keep_for_the_sweep(mount: &AiMount, mut row: Row) {
-    if row.state != State::Revoking {
+    // A token's row is no work for the sweep: only who has the token could end it.
+    if row.state != State::Revoking && row.state != State::Expiring {
         row.state = State::Revoking;
         if let Err(error) = mount.ledger.put(&row).await {
             tracing::warn!(mount = mount.tag, id = row.id, %error, "a failed revocation is not noted; its deadline covers it");

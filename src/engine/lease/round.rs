@@ -50,6 +50,7 @@ impl<'a> Round<'a> {
         let now = self.mount.clock.monotonic();
         match held.state {
             State::Minting if self.mount.running.contains(id) => false,
+            State::Expiring => self.mount.clock.now() > held.deadline && now >= held.next,
             State::Minting | State::Revoking => self.pass != Pass::Tick || now >= held.next,
             State::Live => {
                 // A wall clock that was set forward must not end what this instance knows to be younger.
@@ -72,6 +73,11 @@ impl<'a> Round<'a> {
         let ledger = &self.mount.ledger;
         let _lock = ledger.locks.write(id).await;
         let Some(mut row) = ledger.get(id).await? else { return Ok(()) };
+        if row.state == State::Expiring {
+            // Nothing that could be asked about: there is only its life.
+            let ended = self.pass == Pass::Final || self.mount.clock.now() > row.deadline;
+            return if ended { ledger.delete(id).await } else { Ok(()) };
+        }
         let early = row.state == State::Live && self.mount.clock.now() <= row.deadline + LIVE_GRACE;
         if early && self.pass != Pass::Final {
             return Ok(());
@@ -87,7 +93,7 @@ impl<'a> Round<'a> {
             owner => owner?,
         };
         let settled = match row.key.clone() {
-            Some(key) => end(self.mount, &owner, &key.into()).await.map(|gone| {
+            Some(key) => end(self.mount, &owner, &key.into(), None).await.map(|gone| {
                 self.pass == Pass::Final || gone != Gone::Already || !is_young(self.mount, &owner.account, &row)
             }),
             None => self.look(&row, &owner, &account_id).await,
@@ -103,7 +109,7 @@ impl<'a> Round<'a> {
                     row.state = State::Revoking;
                     ledger.put(&row).await?;
                 }
-                Err(upstream::error(owner.account.vendor, fault, None))
+                Err(upstream::error(owner.account.vendor.as_ref(), fault, None))
             }
         }
     }

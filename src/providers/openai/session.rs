@@ -284,6 +284,7 @@ fn issued(answer: &Answer, at: &str, key: impl FnOnce(&str) -> Ref) -> Result<Is
         key: key(answer.need_id(&format!("{at}/id"))?),
         secret: answer.need_secret(&format!("{at}/value"))?,
         expires: answer.time(&format!("{at}/expires_at")),
+        parts: BTreeMap::new(),
         headers: BTreeMap::new(),
         warnings: Vec::new(),
     })

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use vault_plugin_secrets_ai::providers::{Fault, FaultKind, Find, Gone};
 
 use super::stage::Stage;
+use crate::support::simulator::Simulator;
 
 /// After an unknown outcome: what was made is found by its name, can be ended, and then nothing is left.
 async fn settle(stage: &Stage, name: &str, fault: &Fault) {
@@ -16,11 +17,11 @@ async fn settle(stage: &Stage, name: &str, fault: &Fault) {
     }
     assert!(stage.named(name).await.is_empty(), "{}", stage.label);
     let state = stage.simulator().state().await;
-    assert!(!state[stage.vendor.about().name].to_string().contains(name), "{}: {state}", stage.label);
+    assert!(!state[&stage.name].to_string().contains(name), "{}: {state}", stage.label);
 }
 
 async fn made_and_lost(fault: Value) {
-    for stage in Stage::all() {
+    Stage::each(Stage::all().await, async |stage| {
         let mut fault = fault.clone();
         fault["times"] = (-1).into();
         stage.fail_creation(fault).await;
@@ -29,7 +30,8 @@ async fn made_and_lost(fault: Value) {
         stage.no_faults().await;
         assert!(!stage.named(&name).await.is_empty(), "{}: it was made, and is found", stage.label);
         settle(&stage, &name, &fault).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -57,18 +59,19 @@ async fn a_key_whose_answer_an_egress_proxy_replaced_by_its_page_is_found_by_its
 #[tokio::test]
 async fn a_request_that_an_egress_proxy_kept_back_is_an_unknown_outcome_that_the_listing_settles() {
     for status in [403, 401, 402, 429] {
-        for stage in Stage::all() {
+        Stage::each(Stage::all().await, async |stage| {
             let before = stage.simulator().state().await["requests"].to_string();
             stage.fail_creation(json!({"kind": "html", "status": status})).await;
             let (name, issued) = stage.try_issue().await;
             if stage.vendor.about().can.find == Find::ByOurId {
                 stage.end(&issued.expect("sent again").key).await.expect("ended");
-                continue;
+                return;
             }
             let fault = issued.map(drop).expect_err("a page");
             assert_ne!(stage.simulator().state().await["requests"].to_string(), before, "{}", stage.label);
             settle(&stage, &name, &fault).await;
-        }
+        })
+        .await;
     }
 }
 
@@ -77,8 +80,8 @@ async fn a_repeatable_creation_survives_a_lost_answer_and_another_is_never_sent_
     for lost in
         [json!({"kind": "error_after", "status": 502}), json!({"kind": "drop_after"}), json!({"kind": "drop_before"})]
     {
-        for stage in Stage::all() {
-            let vendor = stage.vendor.about().name;
+        Stage::each(Stage::all().await, async |stage| {
+            let vendor = stage.name.as_str();
             let before = stage.simulator().created(vendor).await;
             stage.fail_creation(lost.clone()).await;
             let (name, issued) = stage.try_issue().await;
@@ -90,31 +93,34 @@ async fn a_repeatable_creation_survives_a_lost_answer_and_another_is_never_sent_
             } else {
                 settle(&stage, &name, &issued.map(drop).expect_err("lost")).await;
             }
-        }
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_vendor_that_asks_to_slow_down_is_obeyed() {
-    for stage in Stage::all() {
+    Stage::each(Stage::all().await, async |stage| {
         stage.fail_creation(json!({"kind": "rate_limit", "retry_after_seconds": 1})).await;
         let started = Instant::now();
         let (_, issued) = stage.issue().await;
         assert!(started.elapsed() >= Duration::from_secs(1), "{}", stage.label);
         assert_eq!(stage.end(&issued.key).await, Ok(Gone::Now), "{}", stage.label);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_vendor_that_asks_for_a_long_wait_is_told_of_and_leaves_nothing() {
-    for stage in Stage::all() {
+    Stage::each(Stage::all().await, async |stage| {
         stage.fail_creation(json!({"kind": "rate_limit", "retry_after_seconds": 120, "times": -1})).await;
         let (name, issued) = stage.try_issue().await;
         let fault = issued.map(drop).expect_err("busy");
         assert_eq!(fault.kind, FaultKind::Busy { after: Some(Duration::from_secs(120)) }, "{}", stage.label);
         stage.no_faults().await;
         assert!(stage.named(&name).await.is_empty(), "{}: nothing was left", stage.label);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -124,7 +130,7 @@ async fn reading_and_ending_survive_a_bad_moment() {
         json!({"kind": "drop_before"}),
         json!({"kind": "html", "status": 502}),
     ] {
-        for stage in Stage::all() {
+        Stage::each(Stage::all().await, async |stage| {
             let (name, issued) = stage.issue().await;
             let mut order = bad.clone();
             order["times"] = 2.into();
@@ -132,28 +138,30 @@ async fn reading_and_ending_survive_a_bad_moment() {
             assert!(!stage.named(&name).await.is_empty(), "{}: {order}", stage.label);
             stage.fail_all(order).await;
             assert_eq!(stage.end(&issued.key).await, Ok(Gone::Now), "{}", stage.label);
-        }
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn ending_twice_because_the_answer_was_lost_is_no_failure() {
     for lost in [json!({"kind": "error_after", "status": 500}), json!({"kind": "drop_after"})] {
-        for stage in Stage::all() {
+        Stage::each(Stage::all().await, async |stage| {
             let (name, issued) = stage.issue().await;
             stage.fail_all(lost.clone()).await;
             let gone = stage.end(&issued.key).await.unwrap_or_else(|fault| panic!("{}: {fault}", stage.label));
             assert!(matches!(gone, Gone::Now | Gone::Already));
             assert_eq!(stage.try_key(&issued).await, 401, "{}", stage.label);
             assert!(stage.named(&name).await.is_empty(), "{}", stage.label);
-        }
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_page_of_a_proxy_never_counts_as_gone() {
     for status in [404, 400, 502, 200] {
-        for stage in Stage::all() {
+        Stage::each(Stage::all().await, async |stage| {
             let (_, issued) = stage.issue().await;
             stage.fail_all(json!({"kind": "html", "status": status, "times": -1})).await;
             let fault = stage.end(&issued.key).await.expect_err("a page");
@@ -164,14 +172,15 @@ async fn a_page_of_a_proxy_never_counts_as_gone() {
             stage.no_faults().await;
             assert_eq!(stage.try_key(&issued).await, 200, "{}", stage.label);
             assert_eq!(stage.end(&issued.key).await, Ok(Gone::Now), "{}", stage.label);
-        }
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_hostile_body_brings_no_line_and_no_secret_into_a_fault() {
     for status in [400, 401, 500] {
-        for stage in Stage::all() {
+        Stage::each(Stage::all().await, async |stage| {
             let (_, issued) = stage.issue().await;
             stage.fail_all(json!({"kind": "hostile", "status": status, "times": -1})).await;
             let faults = [
@@ -185,42 +194,46 @@ async fn a_hostile_body_brings_no_line_and_no_secret_into_a_fault() {
                 assert!(!fault.text.contains(stage.account.credential.expose()), "{}: {}", stage.label, fault.text);
                 assert!(fault.text.chars().count() < 500, "{}", fault.text);
             }
-        }
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_cut_off() {
-    for stage in Stage::all() {
+    Stage::each(Stage::all().await, async |stage| {
         stage.fail_creation(json!({"kind": "oversized", "times": -1})).await;
         let (name, issued) = stage.try_issue().await;
         let fault = issued.map(drop).expect_err("too long");
         assert!(fault.text.contains("longer than any"), "{}: {fault}", stage.label);
         settle(&stage, &name, &fault).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_redirect_is_refused_and_its_target_hears_nothing() {
     for status in [302, 307] {
-        for stage in Stage::all() {
-            let target = Stage::all().swap_remove(0);
-            let to = format!("{}/openai/v1/organization/projects", target.simulator().url);
+        Stage::each(Stage::all().await, async |stage| {
+            let target = Simulator::start();
+            let to = format!("{}/openai/v1/organization/projects", target.url);
             stage.fail_all(json!({"kind": "redirect", "to": to, "status": status, "times": -1})).await;
             let fault = stage.try_issue().await.1.map(drop).expect_err("a redirect");
             assert!(fault.text.contains("redirect"), "{}: {fault}", stage.label);
             stage.list(&stage.tag).await.map(drop).expect_err("a redirect");
-            let heard = target.simulator().state().await["requests"].to_string();
+            let heard = target.state().await["requests"].to_string();
             assert!(!heard.contains("projects"), "{heard}");
-        }
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_vendor_that_does_not_listen_has_done_nothing() {
-    for mut stage in Stage::all() {
+    Stage::each(Stage::all().await, async |mut stage| {
         stage.account.endpoint.set_port(Some(1)).expect("a port");
         let fault = stage.try_issue().await.1.map(drop).expect_err("nobody listens");
         assert_eq!(fault.kind, FaultKind::Unreachable, "{}: {fault}", stage.label);
-    }
+    })
+    .await;
 }

@@ -1,28 +1,78 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use vault_plugin_secrets_ai::base::{Clock, SystemClock, SystemRng, Time, random_base32, random_hex};
 use vault_plugin_secrets_ai::providers::{
-    ALL, Account, Cx, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
-    Vendor, by_name,
+    ALL, Account, Cx, End, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
+    Source, Vendor, by_name,
 };
 use vault_plugin_secrets_ai::schema::{Field, Values};
 
 use crate::support::case::{CASES, Case};
-use crate::support::simulator::{Simulator, plain_client, try_key};
+use crate::support::simulator::{Simulator, plain_client};
+
+/// Vendors that are asked at a time.
+const AT_ONCE: usize = 6;
 
 /// One vendor with an account and a role, and the world that it lives in.
 pub struct Stage {
-    pub vendor: &'static dyn Vendor,
+    pub vendor: Arc<dyn Vendor>,
+    pub name: String,
     pub label: String,
     /// What its keys are named with, as one mount's are: a real proxy has those of other tests too.
     pub tag: String,
     pub account: Account,
     pub scope: Scope,
-    pub model: &'static str,
+    pub attempt: Attempt,
     pub world: World,
     clock: SystemClock,
     http: Http,
+}
+
+/// The request that tries a key.
+#[derive(Clone)]
+pub struct Attempt {
+    method: String,
+    url: String,
+    header: String,
+    value: String,
+    body: Value,
+    /// A body that the stage's scope does not permit.
+    beyond: Option<Value>,
+}
+
+impl Attempt {
+    fn chat(base_url: &str, model: &str, beyond: Option<&str>) -> Self {
+        let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
+        Self {
+            method: "POST".into(),
+            url: format!("{base_url}/chat/completions"),
+            header: "authorization".into(),
+            value: "Bearer {key}".into(),
+            body: body(model),
+            beyond: beyond.map(body),
+        }
+    }
+
+    fn told(example: &Value) -> Self {
+        let text = |name: &str| example[name].as_str().expect(name).to_owned();
+        Self {
+            method: text("method"),
+            url: text("url"),
+            header: text("header"),
+            value: text("value"),
+            body: example["body"].clone(),
+            beyond: Some(example["beyond"].clone()).filter(|beyond| !beyond.is_null()),
+        }
+    }
+
+    async fn with(&self, key: &str, body: &Value) -> u16 {
+        let method = self.method.parse().expect("a method");
+        let request = plain_client().request(method, &self.url).header(&self.header, self.value.replace("{key}", key));
+        request.json(body).send().await.expect("an answer").status().as_u16()
+    }
 }
 
 pub enum World {
@@ -32,30 +82,58 @@ pub enum World {
 }
 
 impl Stage {
-    /// Every vendor in each way that it makes keys. A vendor without an entry among the cases fails.
-    pub fn all() -> Vec<Self> {
-        let missing: Vec<_> =
-            ALL.iter().map(|vendor| vendor.about().name).filter(|name| case(name).is_none()).collect();
-        assert!(missing.is_empty(), "no case for {missing:?}: the simulator does not know them");
+    /// Every vendor whose keys can be ended, in each way that it makes them.
+    pub async fn all() -> Vec<Self> {
+        let all = Self::every().await.into_iter();
+        all.filter(|stage| matches!(stage.vendor.about().can.end, End::Delete | End::Deactivate)).collect()
+    }
+
+    /// Every vendor that gives tokens.
+    pub async fn tokens() -> Vec<Self> {
+        let all = Self::every().await.into_iter();
+        all.filter(|stage| stage.vendor.about().can.source == Source::Token).collect()
+    }
+
+    /// Every vendor. One that the simulator does not know fails.
+    async fn every() -> Vec<Self> {
         let ways = |case: &Case| scopes(case).into_iter().map(|scope| Self::simulated(case, scope)).collect::<Vec<_>>();
-        CASES.iter().flat_map(ways).collect()
+        let mut stages: Vec<_> = CASES.iter().flat_map(ways).collect();
+        let examples = Simulator::start().get("/_control/examples").await;
+        let examples = examples.as_object().expect("examples");
+        for name in ALL.iter().map(|vendor| vendor.about().name.to_string()).filter(|name| case(name).is_none()) {
+            assert!(examples.contains_key(&name), "the simulator has no example for {name}");
+            stages.push(Self::of_example(&name).await);
+        }
+        stages
+    }
+
+    /// A plain vendor as the simulator says how to use it.
+    pub async fn of_example(name: &str) -> Self {
+        let simulator = Simulator::start();
+        let example = &simulator.get("/_control/examples").await[name];
+        let attempt = Attempt::told(&example["attempt"]);
+        Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator))
     }
 
     /// All of `all`, and the real proxy where there is one.
-    pub fn all_and_real() -> Vec<Self> {
-        Self::all().into_iter().chain(Self::real()).collect()
+    pub async fn all_and_real() -> Vec<Self> {
+        Self::all().await.into_iter().chain(Self::real()).collect()
+    }
+
+    /// Asks all of them at once.
+    pub async fn each<F: Future<Output = ()>>(stages: Vec<Self>, ask: impl Fn(Self) -> F) {
+        futures_util::stream::iter(stages).for_each_concurrent(AT_ONCE, ask).await;
     }
 
     pub fn simulated(case: &Case, scope: Value) -> Self {
         let simulator = Simulator::start();
         let config = case.config(&simulator.url);
-        let model = case.model;
-        Self::new(case.provider, &config, &scope, model, World::Simulated(simulator))
+        Self::of_case(case, &config, &scope, World::Simulated(simulator))
     }
 
     /// A vendor at this URL that does what it does.
     pub fn scripted(case: &Case, url: &str, scope: Value) -> Self {
-        Self::new(case.provider, &case.config(url), &scope, case.model, World::Real)
+        Self::of_case(case, &case.config(url), &scope, World::Real)
     }
 
     fn real() -> Option<Self> {
@@ -71,10 +149,18 @@ impl Stage {
         }
         let scope =
             json!({"models": ["fake-small"], "max_budget": 1, "budget_duration": "1mo", "metadata": {"a": "b"}});
-        Some(Self::new("litellm", &config, &scope, "fake-small", World::Real))
+        Some(Self::of_case(&Case::named("litellm"), &config, &scope, World::Real))
     }
 
-    fn new(name: &str, config: &Value, scope: &Value, model: &'static str, world: World) -> Self {
+    fn of_case(case: &Case, config: &Value, scope: &Value, world: World) -> Self {
+        let mut stage = Self::new(case.provider, config, scope, Attempt::chat("", "", None), world);
+        let limited =
+            !matches!(stage.world, World::Real) && scope.get("models").or(scope.get("allowed_models")).is_some();
+        stage.attempt = Attempt::chat(&stage.account.client_url, case.model, case.other_model.filter(|_| limited));
+        stage
+    }
+
+    fn new(name: &str, config: &Value, scope: &Value, attempt: Attempt, world: World) -> Self {
         let vendor = by_name(name).expect("a vendor");
         let account = vendor.account(&values(&vendor.about().account, config)).expect("an account");
         let label = format!("{name} {scope} {}", if matches!(world, World::Real) { "(real)" } else { "" });
@@ -82,11 +168,12 @@ impl Stage {
         let http = Http::new(&Network::default()).expect("a client");
         Self {
             vendor,
+            name: name.to_owned(),
             label,
             tag: format!("vault-{}", random_hex(&SystemRng, 4)),
             account,
             scope,
-            model,
+            attempt,
             world,
             clock: SystemClock::default(),
             http,
@@ -102,6 +189,9 @@ impl Stage {
 
     /// The same account with another credential.
     pub fn with_credential(mut self, credential: &str) -> Self {
+        for secret in self.account.secrets.values_mut().filter(|secret| **secret == self.account.credential) {
+            *secret = credential.into();
+        }
         self.account.credential = credential.into();
         self
     }
@@ -187,7 +277,7 @@ impl Stage {
         match &self.world {
             World::Simulated(simulator) => {
                 let id = key.extra.get("service_account").and_then(Value::as_str).unwrap_or(&key.id);
-                simulator.delete_by_hand(self.vendor.about().name, id).await;
+                simulator.delete_by_hand(&self.name, id).await;
             }
             World::Real => {
                 let url = format!("{}key/delete", self.account.endpoint);
@@ -200,16 +290,22 @@ impl Stage {
 
     /// The status that a key gets at inference.
     pub async fn try_key(&self, issued: &Issued) -> u16 {
-        try_key(&self.account.client_url, issued.secret.expose(), self.model).await
+        self.attempt.with(issued.secret.expose(), &self.attempt.body).await
+    }
+
+    /// The status of what the key's scope does not permit; none where keys have no limits here.
+    pub async fn try_beyond(&self, issued: &Issued) -> Option<u16> {
+        Some(self.attempt.with(issued.secret.expose(), self.attempt.beyond.as_ref()?).await)
     }
 
     /// Orders a fault for requests that create a key.
     pub async fn fail_creation(&self, fault: Value) {
-        let path = match (self.vendor.about().name, self.scope.0.text("mode")) {
+        let path = match (self.name.as_str(), self.scope.0.text("mode")) {
             ("openai", Some("service_account")) => "/service_accounts",
             ("openai", _) => "/api_keys",
             ("openrouter", _) => "/keys",
-            _ => "/key/generate",
+            ("litellm", _) => "/key/generate",
+            _ => "",
         };
         self.fail(json!({"method": "POST", "path_contains": path}), fault).await;
     }
@@ -220,7 +316,7 @@ impl Stage {
     }
 
     async fn fail(&self, which: Value, fault: Value) {
-        let mut order = Map::from_iter([("vendor".to_owned(), Value::from(self.vendor.about().name))]);
+        let mut order = Map::from_iter([("vendor".to_owned(), Value::from(self.name.as_str()))]);
         for part in [which, fault] {
             order.extend(part.as_object().cloned().expect("an object"));
         }

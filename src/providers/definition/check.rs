@@ -1,0 +1,414 @@
+//! What a definition must keep to, beyond its form: every source is known where it stands, every limit is used, nothing
+//! that a role or an account declares is dropped without a word.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use http::HeaderName;
+
+use super::auth::{Auth, url};
+use super::format::{Bounds, Definition, ExpirySpec, FieldSpec, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step};
+use super::source::Source;
+use super::term::{Form, Term};
+
+/// Shortest name that holds the mount's tag and a row's id.
+const SHORTEST_NAME: usize = 32;
+/// Fields of every config and every role.
+const CONFIG_FIELDS: [&str; 11] = [
+    "name",
+    "provider",
+    "allowed_roles",
+    "allow_http",
+    "proxy_url",
+    "ca_cert",
+    "verify",
+    "definition",
+    "api_url",
+    "base_url",
+    "token_url",
+];
+const ROLE_FIELDS: [&str; 5] = ["name", "config", "ttl", "max_ttl", "name_template"];
+/// Headers that are not a definition's to set.
+const OWN_HEADERS: [&str; 6] =
+    ["authorization", "host", "content-length", "content-type", "transfer-encoding", "connection"];
+/// What a lease's answer shows of every key.
+const SHOWN: [&str; 9] =
+    ["api_key", "key_id", "key_name", "provider", "base_url", "expires_at", "revocable", "headers", "id"];
+
+/// Something that is wrong, and where.
+#[derive(Debug)]
+pub(super) struct Problem {
+    at: String,
+    text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.text)
+    }
+}
+
+type Checked = Result<(), Problem>;
+
+fn problem(at: impl Into<String>, text: impl Into<String>) -> Checked {
+    Err(Problem { at: at.into(), text: text.into() })
+}
+
+/// Checks a definition.
+pub(super) fn check(definition: &Definition) -> Checked {
+    fields("account", &definition.account, &CONFIG_FIELDS)?;
+    fields("role", &definition.role, &ROLE_FIELDS)?;
+    if let Some(field) = definition.role.iter().position(|field| field.kind == KindSpec::Secret) {
+        return problem(format!("role[{field}].type"), "a role holds no secret");
+    }
+    for (at, given) in [("api_url", &definition.api_url), ("base_url", &definition.base_url)] {
+        if let Some(text) = given {
+            url(at, text).map_err(|invalid| Problem { at: at.into(), text: invalid.problem })?;
+        }
+    }
+    if !(SHORTEST_NAME..=LONGEST_NAME).contains(&definition.longest_name) {
+        return problem("longest_name", format!("must be from {SHORTEST_NAME} to {LONGEST_NAME}"));
+    }
+    headers("headers", definition.headers.keys())?;
+    headers("client_headers", definition.client_headers.keys())?;
+    if definition.errors.is_empty() {
+        return problem(
+            "errors",
+            "must name where the vendor's errors are: its own cannot be told from a proxy's else",
+        );
+    }
+    for (place, shape) in definition.errors.iter().enumerate() {
+        let pointers = [Some(&shape.message), shape.code.as_ref(), shape.field.as_ref()];
+        for text in pointers.into_iter().flatten() {
+            pointer(&format!("errors[{place}]"), text)?;
+        }
+    }
+    let mut walk = Walk::new(definition);
+    walk.auth()?;
+    walk.steps()?;
+    walk.unused()
+}
+
+fn fields(at: &str, fields: &[FieldSpec], taken: &[&str]) -> Checked {
+    let mut seen = BTreeSet::new();
+    for (place, field) in fields.iter().enumerate() {
+        let at = format!("{at}[{place}]");
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if field.name.is_empty() || field.name.len() > 64 || !field.name.chars().all(plain) {
+            return problem(format!("{at}.name"), "must be of a-z, 0-9 and _, at most 64");
+        }
+        if taken.contains(&field.name.as_str()) || !seen.insert(&field.name) {
+            return problem(format!("{at}.name"), format!("{:?} is taken", field.name));
+        }
+        if (field.kind == KindSpec::Choice) == field.choices.is_empty() {
+            return problem(format!("{at}.choices"), "belong to a choice, and a choice needs them");
+        }
+        if field.help.is_empty() {
+            return problem(format!("{at}.help"), "is empty");
+        }
+        if let Some(needs) = &field.needs
+            && !fields.iter().any(|other| other.name == *needs)
+        {
+            return problem(format!("{at}.needs"), format!("{needs:?} is no field"));
+        }
+    }
+    Ok(())
+}
+
+fn headers<'a>(at: &str, names: impl Iterator<Item = &'a String>) -> Checked {
+    for name in names {
+        if HeaderName::try_from(name.as_str()).is_err() || OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            return problem(at, format!("{name:?} is no header that a definition can set"));
+        }
+    }
+    Ok(())
+}
+
+fn pointer(at: &str, text: &str) -> Checked {
+    if text.is_empty() || text.starts_with('/') {
+        return Ok(());
+    }
+    problem(at, format!("{text:?} is not a JSON pointer: it starts with /"))
+}
+
+/// Goes through all that has sources in it and remembers what was used.
+struct Walk<'a> {
+    definition: &'a Definition,
+    /// What may stand for a value where we are.
+    allowed: BTreeSet<Source>,
+    used: BTreeSet<Source>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(definition: &'a Definition) -> Self {
+        let open = definition.account.iter().filter(|field| field.kind != KindSpec::Secret);
+        let allowed = open.map(|field| Source::Account(field.name.clone())).collect();
+        Self { definition, allowed, used: BTreeSet::new() }
+    }
+
+    fn auth(&mut self) -> Checked {
+        let definition = self.definition;
+        let secrets = definition.auth.secrets();
+        if let Auth::Token { url: text, body, headers: names, .. } = &definition.auth {
+            url("url", text).map_err(|invalid| Problem { at: "auth.token.url".into(), text: invalid.problem })?;
+            headers("auth.token.headers", names.keys())?;
+            let secret = definition.account.iter().filter(|field| field.kind == KindSpec::Secret);
+            let secret: Vec<Source> = secret.map(|field| Source::Secret(field.name.clone())).collect();
+            self.allowed.extend(secret.iter().cloned());
+            self.term("auth.token.body", body)?;
+            self.allowed.retain(|source| !secret.contains(source));
+        }
+        if let Auth::Header { name, .. } = &definition.auth
+            && HeaderName::try_from(name.as_str()).is_err()
+        {
+            return problem("auth.header.name", format!("{name:?} is no header"));
+        }
+        for name in &secrets {
+            let field = definition.account.iter().find(|field| field.name == *name);
+            match field {
+                Some(field) if field.kind == KindSpec::Secret && field.required => {}
+                _ => return problem("auth", format!("{name:?} is not a required secret field of the account")),
+            }
+            self.used.insert(Source::Secret(name.clone()));
+        }
+        if secrets.is_empty() {
+            return problem("auth", "uses no secret field of the account");
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self) -> Checked {
+        let definition = self.definition;
+        for (place, step) in definition.check.iter().enumerate() {
+            self.step(&format!("check[{place}]"), step)?;
+            self.only(&format!("check[{place}].take"), step, &["identity"])?;
+        }
+        let account = self.allowed.clone();
+        let roles = definition.role.iter().map(|field| Source::Role(field.name.clone()));
+        self.allowed.extend(roles.chain([Source::Name]));
+        let bounds = match definition.expiry {
+            ExpirySpec::None => None,
+            ExpirySpec::Fixed(bounds) | ExpirySpec::Movable(bounds) => Some(bounds),
+        };
+        if let Some(Bounds { shortest, longest }) = bounds {
+            if shortest.0 > longest.0 || shortest.0.is_zero() {
+                return problem("expiry", "shortest must be above zero and not above longest");
+            }
+            self.allowed.insert(Source::Until);
+        }
+        let taken = self.create()?;
+        self.allowed = account.clone();
+        self.allowed.extend(taken.iter().cloned());
+        for (place, step) in definition.delete.iter().enumerate() {
+            self.step(&format!("delete[{place}]"), step)?;
+            self.only(&format!("delete[{place}].take"), step, &[])?;
+        }
+        match (&definition.extend, &definition.expiry) {
+            (Some(step), ExpirySpec::Movable(_)) => {
+                self.allowed.insert(Source::Until);
+                let before = self.used.contains(&Source::Until);
+                self.used.remove(&Source::Until);
+                self.step("extend", step)?;
+                self.only("extend.take", step, &["expires"])?;
+                if !self.used.contains(&Source::Until) {
+                    return problem("extend", "does not send until");
+                }
+                if !before {
+                    return problem("create", "sends no until, and expiry says that a key has one");
+                }
+            }
+            (None, ExpirySpec::Movable(_)) => return problem("extend", "is missing: expiry says movable"),
+            (Some(_), _) => return problem("extend", "has no meaning where expiry is not movable"),
+            (None, _) => {}
+        }
+        self.allowed = account;
+        match &definition.list {
+            Some(listing) => self.listing(listing),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns what later calls can use of a key.
+    fn create(&mut self) -> Result<BTreeSet<Source>, Problem> {
+        let definition = self.definition;
+        let mut taken = BTreeSet::new();
+        if let Some(id) = &definition.id {
+            for source in id.sources() {
+                self.source("id", source, None)?;
+            }
+            taken.insert(Source::Id);
+        }
+        let mut secret = false;
+        for (place, step) in definition.create.iter().enumerate() {
+            let at = format!("create[{place}]");
+            self.step(&at, step)?;
+            for (name, pick) in step.take.iter().chain(&step.show) {
+                pointer(&format!("{at}.take.{name}"), &pick.at)?;
+            }
+            if let Some(name) = step.show.keys().find(|name| SHOWN.contains(&name.as_str())) {
+                return Err(Problem { at: format!("{at}.show"), text: format!("{name:?} is taken") });
+            }
+            for name in step.take.keys() {
+                match name.as_str() {
+                    "secret" => secret = true,
+                    "id" => drop(taken.insert(Source::Id)),
+                    "expires" => drop(self.used.insert(Source::Until)),
+                    "v" | "identity" | "name" | "created" => {
+                        return Err(Problem { at: format!("{at}.take"), text: format!("{name:?} is taken") });
+                    }
+                    name => drop(taken.insert(Source::Key(name.to_owned()))),
+                }
+            }
+            self.allowed.extend(taken.iter().cloned());
+            if let Some(undo) = &step.undo {
+                self.step(&format!("{at}.undo"), undo)?;
+            }
+        }
+        let lacks = |at: &str, text: &str| Err(Problem { at: at.into(), text: text.into() });
+        if !secret {
+            return lacks("create", "no step takes the secret");
+        }
+        if !definition.delete.is_empty() && !taken.contains(&Source::Id) {
+            return lacks("create", "no step takes the id, which delete needs");
+        }
+        let expires = !matches!(definition.expiry, ExpirySpec::None);
+        if definition.delete.is_empty() && !expires {
+            return lacks("delete", "is empty, and expiry says that a key has none: it could never be ended");
+        }
+        if expires && !self.used.contains(&Source::Until) {
+            return lacks("create", "neither sends until nor takes expires, and expiry says that a key has one");
+        }
+        Ok(taken)
+    }
+
+    fn listing(&mut self, listing: &Listing) -> Checked {
+        self.allowed.insert(Source::Prefix);
+        for source in listing.call.sources() {
+            self.source("list.call", source, None)?;
+        }
+        for (name, term) in &listing.query {
+            self.term(&format!("list.query.{name}"), term)?;
+        }
+        pointer("list.items", &listing.items)?;
+        for (name, pick) in &listing.entry {
+            pointer(&format!("list.entry.{name}"), &pick.at)?;
+        }
+        if let Pages::Cursor { at, .. } = &listing.pages {
+            pointer("list.pages", at)?;
+        }
+        for name in ["id", "name"] {
+            if !listing.entry.contains_key(name) {
+                return problem("list.entry", format!("lacks {name}"));
+            }
+        }
+        let later = self.definition.delete.iter().chain(&self.definition.extend);
+        for source in later.flat_map(sources).map(|(source, _)| source) {
+            if let Source::Key(name) = source
+                && !listing.entry.contains_key(name)
+            {
+                return problem("list.entry", format!("lacks {name}, which delete or extend needs"));
+            }
+        }
+        if self.definition.delete.is_empty() {
+            return problem("list", "has no meaning where keys cannot be deleted");
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, at: &str, step: &Step) -> Checked {
+        for (source, form) in sources(step) {
+            self.source(at, source, form)?;
+        }
+        if step.form && !matches!(step.body, Some(Term::Object(_))) {
+            return problem(format!("{at}.form"), "needs a body that is an object");
+        }
+        if let Some(poll) = &step.poll {
+            pointer(&format!("{at}.poll.until.at"), &poll.until.at)?;
+            if poll.every.0.is_zero() {
+                return problem(format!("{at}.poll.every"), "must be a second or more");
+            }
+        }
+        if let Some(expect) = &step.expect {
+            pointer(&format!("{at}.expect.at"), &expect.at)?;
+        }
+        if let Some(rule) = step.gone.iter().find(|rule| !(400..500).contains(&rule.status)) {
+            return problem(format!("{at}.gone"), format!("{} is not a status from 400 to 499", rule.status));
+        }
+        match step
+            .gone
+            .iter()
+            .find(|rule| rule.status != 404 && rule.status != 410 && rule.code.is_none() && rule.says.is_none())
+        {
+            Some(rule) => problem(format!("{at}.gone"), format!("{} alone does not say that it is gone", rule.status)),
+            None => Ok(()),
+        }
+    }
+
+    /// A step takes nothing but this.
+    fn only(&self, at: &str, step: &Step, names: &[&str]) -> Checked {
+        for (name, Pick { at: text, .. }) in &step.take {
+            if !names.contains(&name.as_str()) {
+                return problem(at, format!("{name:?} has no meaning here"));
+            }
+            pointer(at, text)?;
+        }
+        if !step.show.is_empty() || step.undo.is_some() {
+            return problem(at, "show and undo belong to create");
+        }
+        Ok(())
+    }
+
+    fn term(&mut self, at: &str, term: &Term) -> Checked {
+        for (source, form) in term.sources() {
+            self.source(at, source, form)?;
+        }
+        Ok(())
+    }
+
+    fn source(&mut self, at: &str, source: &Source, form: Option<Form>) -> Checked {
+        if *source == Source::Item {
+            return Ok(());
+        }
+        if !self.allowed.contains(source) {
+            let known = match source {
+                Source::Secret(_) => "is not given to calls: it belongs into auth",
+                Source::Until => "has no meaning here, or expiry says that a key has none",
+                _ => "is not there at this place",
+            };
+            return problem(at, format!("{source} {known}"));
+        }
+        let time = form.is_some_and(Form::is_time);
+        if (*source == Source::Until) != time {
+            let text =
+                if time { "is no time, and its form is one" } else { "needs a form of a time: \"as\": \"rfc3339\"" };
+            return problem(at, format!("{source} {text}"));
+        }
+        self.used.insert(source.clone());
+        Ok(())
+    }
+
+    /// A limit that is declared and never sent would be a limit that nobody keeps.
+    fn unused(&self) -> Checked {
+        let definition = self.definition;
+        let account = definition.account.iter().enumerate().map(|(place, field)| {
+            let name = field.name.clone();
+            let source = if field.kind == KindSpec::Secret { Source::Secret(name) } else { Source::Account(name) };
+            ("account", place, source)
+        });
+        let role =
+            definition.role.iter().enumerate().map(|(place, field)| ("role", place, Source::Role(field.name.clone())));
+        match account.chain(role).find(|(_, _, source)| !self.used.contains(source)) {
+            Some((at, place, source)) => problem(format!("{at}[{place}]"), format!("{source} is used nowhere")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn sources(step: &Step) -> Vec<(&Source, Option<Form>)> {
+    let path = step.call.sources().map(|source| (source, None));
+    let when =
+        step.when.iter().map(|when| (&when.0, Some(if when.0 == Source::Until { Form::Unix } else { Form::Same })));
+    let query = step.query.values().flat_map(Term::sources);
+    let body = step.body.iter().flat_map(Term::sources);
+    path.chain(when).chain(query).chain(body).collect()
+}

@@ -1,0 +1,310 @@
+use async_trait::async_trait;
+
+use super::super::answer::{as_name, parse_time};
+use super::super::vendor::{
+    Abilities, About, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, Limits, Order, Page, Probe, Purpose, Ref,
+    Scope, Source as Origin, Vendor,
+};
+use super::super::{Account, Fault};
+use super::auth;
+use super::check;
+use super::format::{Bounds, Definition, ExpirySpec, FieldSpec, Pages};
+use super::source::Scene;
+use super::step::{Made, Outcome, Session, entry};
+use crate::base::{Secret, Time};
+use crate::schema::{Field, Invalid, Kind, Values};
+
+/// A vendor that a definition declares.
+pub(in super::super) struct Declared {
+    pub(super) about: About,
+    definition: Definition,
+}
+
+impl Declared {
+    /// Reads a definition and checks all that can be checked without the vendor.
+    ///
+    /// # Errors
+    /// Says where in the definition the problem is.
+    pub(in super::super) fn read(text: &str) -> Result<Self, String> {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let definition: Definition = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            // serde's own text ends with "at line 3 column 7" where the place is known.
+            match error.path().to_string().as_str() {
+                "." => error.inner().to_string(),
+                path => format!("{path}: {}", error.inner()),
+            }
+        })?;
+        reader.end().map_err(|error| error.to_string())?;
+        check::check(&definition).map_err(|problem| problem.to_string())?;
+        Ok(Self { about: about(&definition), definition })
+    }
+
+    fn scene<'a>(&'a self, cx: &Cx<'a>) -> Scene<'a> {
+        Scene::new(cx.account, cx.clock.now())
+    }
+
+    async fn make(&self, session: &Session<'_>, order: &Order<'_>, made: &mut Made) -> Result<(), Fault> {
+        let cx = session.talk.cx;
+        for step in &self.definition.create {
+            let key = made.key.clone();
+            let scene = Scene {
+                role: Some(&order.scope.0),
+                name: Some(&order.name.0),
+                until: order.until,
+                key: Some(&key),
+                ..Scene::new(cx.account, cx.clock.now())
+            };
+            let Outcome::Answer(answer) = session.run(step, &scene).await? else { continue };
+            if let Some(id) = self.definition.id.as_ref().and_then(|id| id.fill(&scene)) {
+                made.key.id = id;
+            }
+            made.take(step, &answer)?;
+        }
+        Ok(())
+    }
+
+    /// Undoes what was made, the last first; by the key's own deletion once there is a key.
+    async fn unmake(&self, session: &Session<'_>, order: &Order<'_>, made: &Made) -> Result<(), Fault> {
+        let session = session.undo();
+        if !made.key.id.is_empty() && !self.definition.delete.is_empty() {
+            return session.delete(&made.key).await.and_then(Gone::fresh);
+        }
+        let cx = session.talk.cx;
+        let scene = Scene {
+            role: Some(&order.scope.0),
+            name: Some(&order.name.0),
+            key: Some(&made.key),
+            ..Scene::new(cx.account, cx.clock.now())
+        };
+        for undo in self.definition.create.iter().rev().filter_map(|step| step.undo.as_ref()) {
+            // Where what it needs was never taken, its step made nothing.
+            if undo.call.path(&scene).is_none() {
+                continue;
+            }
+            match session.run(undo, &scene).await? {
+                Outcome::Answer(_) | Outcome::Skipped => {}
+                Outcome::Gone => Gone::Already.fresh()?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Vendor for Declared {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn account(&self, values: &Values) -> Result<Account, Invalid> {
+        let definition = &self.definition;
+        let default = definition.api_url.as_deref().unwrap_or_default();
+        if default.is_empty() {
+            values.need("api_url")?;
+        }
+        let chief = definition.auth.secrets().into_iter().next().unwrap_or_default();
+        let mut account = Account::read(&self.about, values, &chief, default)?;
+        if let Some(default) = definition.auth.token_url() {
+            let url = auth::url("token_url", values.text("token_url").unwrap_or(default))?;
+            account.identity.insert("token_url", url.as_str().into());
+        }
+        if let Some(default) = &definition.base_url {
+            let url = auth::url("base_url", values.text("base_url").unwrap_or(default))?;
+            account.client_url = url.as_str().trim_end_matches('/').to_owned();
+            account.identity.insert("base_url", account.client_url.as_str().into());
+        }
+        check_needs(&definition.account, values)?;
+        Ok(account)
+    }
+
+    fn scope(&self, _: &Account, values: &Values) -> Result<Scope, Invalid> {
+        let scope = values.only(&self.about.scope);
+        for field in &self.about.scope {
+            let empty = scope.list(&field.name).is_some_and(|list| list.iter().all(|text| text.trim().is_empty()));
+            if field.kind == Kind::TextList && empty {
+                return Err(Invalid::new(field.name.as_ref(), "is empty: leave it out instead"));
+            }
+        }
+        check_needs(&self.definition.role, &scope)?;
+        Ok(Scope(scope))
+    }
+
+    async fn probe(&self, cx: &Cx<'_>) -> Result<Probe, Fault> {
+        let session = Session::open(cx, &self.definition).await?;
+        let mut probe = Probe::default();
+        for step in &self.definition.check {
+            if let Outcome::Answer(answer) = session.run(step, &self.scene(cx)).await? {
+                let identity = step.take.get("identity").and_then(|pick| pick.text(answer.body()));
+                probe.identity = identity.map(|identity| session.talk.shown(&identity)).or(probe.identity);
+            }
+        }
+        let Some(listing) = &self.definition.list else {
+            if self.definition.check.is_empty() {
+                probe.warnings.push("nothing could be tried without making a key".into());
+            }
+            return Ok(probe);
+        };
+        let scene = Scene { prefix: Some("vault-"), ..self.scene(cx) };
+        match session.list(listing, &scene, &[]).await {
+            Ok(answer) if listing.absent_is_empty => drop(answer),
+            Ok(answer) => drop(answer.need_list(&listing.items)?),
+            Err(failure) if failure.vendor_said(403) => {
+                probe.missing.push(format!("the credential cannot list keys ({})", failure.fault));
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+        Ok(probe)
+    }
+
+    async fn issue(&self, cx: &Cx<'_>, order: &Order<'_>) -> Result<Issued, Fault> {
+        let session = Session::open(cx, &self.definition).await?;
+        let mut made = Made::new();
+        let outcome = self.make(&session, order, &mut made).await.and_then(|()| {
+            if made.shows_its_secret() {
+                return Err(Fault::invalid("was told to take the key itself for its id, which is shown in clear"));
+            }
+            made.secret.take().ok_or_else(|| Fault::unknown("sent no key"))
+        });
+        let secret = match outcome {
+            Ok(secret) => secret,
+            Err(fault) => {
+                self.unmake(&session, order, &made).await.map_err(|left| {
+                    Fault::unknown(format!("{fault}; what was made before could not be undone: it {left}"))
+                })?;
+                return Err(fault);
+            }
+        };
+        let mut warnings = Vec::new();
+        if order.until.is_some() && made.expires.is_none() && takes_expiry(&self.definition) {
+            warnings.push(format!("{} set no expiry: if this key is not revoked, it stays", self.about.title));
+        }
+        if made.key.id.is_empty() {
+            made.key.id.clone_from(&order.name.0);
+        }
+        let headers = self.definition.client_headers.clone();
+        // Where the vendor does not repeat the expiry, what was asked for holds.
+        let expires = if takes_expiry(&self.definition) { made.expires } else { order.until };
+        Ok(Issued { key: made.key, secret, parts: made.parts, expires, headers, warnings })
+    }
+
+    async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
+        Session::open(cx, &self.definition).await?.delete(key).await
+    }
+
+    async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
+        let step = self.definition.extend.as_ref();
+        let step = step.ok_or_else(|| Fault::invalid("sets the expiry of a key once and cannot move it"))?;
+        let session = Session::open(cx, &self.definition).await?;
+        let scene = Scene { key: Some(key), until: Some(until), ..self.scene(cx) };
+        let granted = match session.run(step, &scene).await? {
+            Outcome::Answer(answer) => step.take.get("expires").map(|pick| {
+                let time = pick.value(answer.body()).and_then(parse_time);
+                time.ok_or_else(|| answer.lacks(&pick.at))
+            }),
+            Outcome::Skipped => None,
+            Outcome::Gone => return Err(Fault::invalid("does not have this key any more")),
+        };
+        granted.unwrap_or(Ok(until))
+    }
+
+    async fn list(&self, cx: &Cx<'_>, prefix: &str, from: Option<Cursor>) -> Result<Page, Fault> {
+        let Some(listing) = &self.definition.list else { return Ok(Page::default()) };
+        let session = Session::open(cx, &self.definition).await?;
+        let scene = Scene { prefix: Some(prefix), ..self.scene(cx) };
+        let at = from.as_ref().map(|Cursor(at)| at.as_str());
+        // A first page needs no parameter: a page's number has its default, and the others start without one.
+        let extra: Vec<_> = at.map(|at| (parameter(&listing.pages), at)).into_iter().collect();
+        let answer = session.list(listing, &scene, &extra).await?;
+        let entries = match answer.at(&listing.items) {
+            None if listing.absent_is_empty => &[],
+            _ => answer.need_list(&listing.items)?,
+        };
+        let found = entries.iter().filter_map(|value| {
+            let name = listing.entry.get("name")?.value(value).and_then(|name| as_name(name, prefix))?.to_owned();
+            let id =
+                listing.entry.get("id")?.text(value).filter(|id| Kind::VendorId.parse(&id.as_str().into()).is_ok())?;
+            let created = listing.entry.get("created").and_then(|pick| pick.value(value)).and_then(parse_time);
+            Some(Found { name, is_key: true, key: entry(listing, id, value)?, created })
+        });
+        let last_id = || entries.last().and_then(|value| listing.entry.get("id")?.text(value));
+        let next = match &listing.pages {
+            Pages::None => None,
+            Pages::Cursor { at, .. } => answer.text(at).filter(|cursor| !cursor.is_empty()).map(str::to_owned),
+            Pages::After { more, .. } if more.holds(answer.body()) => last_id(),
+            Pages::After { .. } => None,
+            Pages::Offset { .. } => next_number(at, 0, entries.len(), entries.len()),
+            Pages::Number { first, .. } => next_number(at, *first as usize, 1, entries.len()),
+        };
+        Ok(Page { found: found.collect(), next: next.map(Cursor) })
+    }
+}
+
+/// The page after `at`, where this one was not empty.
+fn next_number(at: Option<&str>, first: usize, step: usize, entries: usize) -> Option<String> {
+    let at = at.and_then(|at| at.parse().ok()).unwrap_or(first);
+    (entries > 0).then(|| (at + step).to_string())
+}
+
+fn parameter(pages: &Pages) -> &str {
+    match pages {
+        Pages::None => "",
+        Pages::Cursor { parameter, .. }
+        | Pages::After { parameter, .. }
+        | Pages::Offset { parameter }
+        | Pages::Number { parameter, .. } => parameter,
+    }
+}
+
+fn takes_expiry(definition: &Definition) -> bool {
+    definition.create.iter().any(|step| step.take.contains_key("expires"))
+}
+
+fn check_needs(specs: &[FieldSpec], values: &Values) -> Result<(), Invalid> {
+    let broken = specs.iter().find_map(|spec| {
+        let needed = spec.needs.as_ref().filter(|needed| values.get(needed).is_none())?;
+        values.get(&spec.name).map(|_| Invalid::new(spec.name.as_str(), format!("needs {needed}")))
+    });
+    broken.map_or(Ok(()), Err)
+}
+
+fn about(definition: &Definition) -> About {
+    let fields = |specs: &[FieldSpec]| specs.iter().map(FieldSpec::field).collect::<Vec<_>>();
+    let mut account = fields(&definition.account);
+    let api_url = Field::new("api_url", Kind::Url, "Base URL of the admin API.");
+    account.push(match &definition.api_url {
+        Some(url) => api_url.default(url.clone()),
+        None => api_url.required(),
+    });
+    if let Some(url) = &definition.base_url {
+        account.push(Field::new("base_url", Kind::Text, "Base URL that clients are told.").default(url.clone()));
+    }
+    if let Some(url) = definition.auth.token_url() {
+        let help = "Where the credential is exchanged for the token that the admin API takes.";
+        account.push(Field::new("token_url", Kind::Url, help).default(url.to_owned()));
+    }
+    let token = definition.delete.is_empty();
+    let limits = |bounds: Bounds| Limits { shortest: bounds.shortest.0, longest: bounds.longest.0 };
+    let find = |lag| Find::ByName { lag };
+    About {
+        name: definition.name.clone().into(),
+        title: definition.title.clone().into(),
+        account,
+        identity_is_complete: definition.identity_is_complete,
+        scope: fields(&definition.role),
+        can: Abilities {
+            source: if token { Origin::Token } else { Origin::Create },
+            end: if token { End::Expires } else { End::Delete },
+            find: definition.list.as_ref().map_or(Find::Never, |listing| find(listing.lag.0)),
+            expiry: match definition.expiry {
+                ExpirySpec::None => Expiry::Never,
+                ExpirySpec::Fixed(bounds) => Expiry::Fixed(limits(bounds)),
+                ExpirySpec::Movable(bounds) => Expiry::Movable(limits(bounds)),
+            },
+            purposes: &[Purpose::Lease],
+            limits: definition.limits.iter().cloned().map(Into::into).collect(),
+        },
+        name_limit: definition.longest_name,
+        revocation: definition.revocation.clone().into(),
+        unproven: definition.unproven.iter().cloned().map(Into::into).collect(),
+    }
+}

@@ -1,0 +1,176 @@
+//! Vendors as data: a vendor whose API is plain HTTP is a JSON document, checked when it is read and interpreted by
+//! `Declared`. The built-in ones are in `definitions/`; users bring their own with `provider=custom`.
+//!
+//! A definition cannot name a host in a call, follow a redirect, put the account's secrets anywhere but into its auth block,
+//! or have a body shown: there are no words for it. `docs/definitions.md` describes the format.
+
+mod auth;
+mod check;
+mod declared;
+mod format;
+mod google;
+mod source;
+mod step;
+mod template;
+mod term;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use declared::Declared;
+
+use super::{About, Vendor};
+use crate::schema::{Field, Invalid, Kind};
+
+/// As in `provider=custom`: a vendor that the account's own definition declares.
+pub const CUSTOM: &str = "custom";
+/// The field of a config that holds the definition.
+const DEFINITION: &str = "definition";
+
+/// The vendor that the definition among these fields of an account declares.
+///
+/// # Errors
+/// Names the field `definition`, and in its text the place in the definition.
+pub fn define(account: &Map<String, Value>) -> Result<Arc<dyn Vendor>, Invalid> {
+    let field = field();
+    let given = account.get(DEFINITION).filter(|value| !value.is_null());
+    let given = given.ok_or_else(|| Invalid::new(DEFINITION, format!("is required: {}", field.help)))?;
+    let text = field.kind.parse(given).map_err(|problem| Invalid::new(DEFINITION, problem))?;
+    let declared = Declared::read(text.as_str().unwrap_or_default());
+    let mut declared = declared.map_err(|problem| Invalid::new(DEFINITION, problem))?;
+    declared.about.name = CUSTOM.into();
+    declared.about.account.insert(0, field);
+    Ok(Arc::new(declared))
+}
+
+/// A vendor of ours.
+#[allow(clippy::expect_used)] // a test reads every one
+pub(super) fn built_in(text: &str) -> Arc<dyn Vendor> {
+    Arc::new(Declared::read(text).expect("a definition of ours is valid"))
+}
+
+/// What can be said of a custom vendor before there is a definition.
+pub fn custom() -> &'static About {
+    use std::sync::LazyLock;
+
+    use super::vendor::{Abilities, End, Expiry, Find, Purpose, Source};
+    static ABOUT: LazyLock<About> = LazyLock::new(|| About {
+        name: CUSTOM.into(),
+        title: "a vendor of your own definition".into(),
+        account: vec![field()],
+        identity_is_complete: false,
+        scope: Vec::new(),
+        can: Abilities {
+            source: Source::Create,
+            end: End::Delete,
+            find: Find::Never,
+            expiry: Expiry::Never,
+            purposes: &[Purpose::Lease],
+            limits: Vec::new(),
+        },
+        name_limit: format::LONGEST_NAME,
+        revocation: "As the definition says.".into(),
+        unproven: vec!["All of it: what the vendor can do is what the definition declares.".into()],
+    });
+    &ABOUT
+}
+
+fn field() -> Field {
+    Field::new(
+        DEFINITION,
+        Kind::Definition,
+        "Declares the vendor: its calls, its fields, its errors; definition=@file.json. It adds fields of its own to the config and to roles.",
+    )
+    .required()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A definition that is valid.
+    fn good() -> Value {
+        json!({
+            "name": "acme", "title": "Acme", "api_url": "https://api.acme.example",
+            "account": [
+                {"name": "admin_key", "type": "secret", "required": true, "help": "Admin key."},
+                {"name": "team", "type": "id", "required": true, "help": "Team."}
+            ],
+            "auth": {"bearer": "admin_key"},
+            "errors": [{"message": "/error/message"}],
+            "role": [{"name": "models", "type": "list", "help": "Models."}],
+            "longest_name": 64,
+            "expiry": {"fixed": {"shortest": "1m", "longest": "30d"}},
+            "revocation": "Not documented.",
+            "create": [{
+                "call": "POST /teams/{account.team}/keys",
+                "body": {"name": "{name}", "models": {"$": "role.models"}, "until": {"$": "until", "as": "unix"}},
+                "take": {"id": "/id", "secret": "/key"}
+            }],
+            "delete": [{"call": "DELETE /keys/{id}", "gone": [{"status": 404}]}],
+            "list": {"call": "GET /keys", "items": "/keys", "entry": {"id": "/id", "name": "/name"}, "lag": "10s"}
+        })
+    }
+
+    fn refused(pointer: &str, value: Value) -> String {
+        let mut definition = good();
+        *definition.pointer_mut(pointer).expect(pointer) = value;
+        let account = Map::from_iter([(DEFINITION.to_owned(), definition)]);
+        let refused = define(&account).err().unwrap_or_else(|| panic!("{pointer} was taken"));
+        assert_eq!(refused.field, DEFINITION);
+        refused.problem
+    }
+
+    #[test]
+    fn a_valid_definition_is_taken_as_an_object_and_as_text() {
+        for definition in [good(), good().to_string().into()] {
+            let vendor = define(&Map::from_iter([(DEFINITION.to_owned(), definition)])).expect("valid");
+            assert_eq!(vendor.about().name, CUSTOM);
+            let fields: Vec<_> = vendor.about().account.iter().map(|field| field.name.as_ref()).collect();
+            assert_eq!(fields, ["definition", "admin_key", "team", "api_url"]);
+        }
+    }
+
+    #[test]
+    fn an_error_says_where_in_the_definition_it_is() {
+        for (pointer, value, says) in [
+            ("/longest_name", json!(5), "longest_name: must be from 32"),
+            ("/api_url", json!("ftp://a"), "api_url: must be an https URL"),
+            ("/errors", json!([]), "errors: must name"),
+            ("/auth", json!({"bearer": "team"}), "auth: \"team\" is not a required secret"),
+            ("/auth", json!({"none": 1}), "auth: unknown variant `none`"),
+            ("/account/0/name", json!("api_url"), "account[0].name: \"api_url\" is taken"),
+            ("/role/0/name", json!("Models"), "role[0].name: must be of a-z"),
+            ("/role/0/type", json!("secret"), "role[0].type: a role holds no secret"),
+            ("/role/0/type", json!("texts"), "role[0].type: unknown variant `texts`"),
+            ("/create/0/call", json!("POST https://evil.example/x"), "create[0].call: "),
+            (
+                "/create/0/call",
+                json!("POST /teams/{secret.admin_key}"),
+                "create[0]: secret.admin_key is not given to calls",
+            ),
+            ("/create/0/body/name", json!("{secret.admin_key}"), "create[0]: secret.admin_key is not given to calls"),
+            ("/create/0/body/name", json!("{id}"), "create[0]: id is not there"),
+            ("/create/0/body/models", json!(1), "role[0]: role.models is used nowhere"),
+            ("/create/0/body/until", json!({"$": "until"}), "create[0]: until needs a form of a time"),
+            ("/create/0/body/until", json!(1), "create: neither sends until"),
+            ("/create/0/take", json!({"id": "/id"}), "create: no step takes the secret"),
+            ("/create/0/take", json!({"secret": "/key"}), "create: no step takes the id"),
+            ("/delete/0/gone", json!([{"status": 400}]), "delete[0].gone: 400 alone"),
+            ("/delete/0/gone", json!([{"status": 500}]), "delete[0].gone: 500 is not"),
+            ("/delete/0/call", json!("DELETE /keys/{key.user}"), "delete[0]: key.user is not there"),
+            ("/list/entry", json!({"id": "/id"}), "list.entry: lacks name"),
+            ("/expiry", json!({"movable": {"shortest": "1m", "longest": "1d"}}), "extend: is missing"),
+            ("/delete", json!([]), "list: has no meaning"),
+        ] {
+            let problem = refused(pointer, value);
+            assert!(problem.starts_with(says), "{pointer}: {problem}");
+        }
+        let text = define(&Map::from_iter([(DEFINITION.to_owned(), "{\n  \"name\": acme\n}".into())]));
+        let problem = text.err().expect("not JSON").problem;
+        assert!(problem.contains("line 2 column"), "{problem}");
+    }
+}

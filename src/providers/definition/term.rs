@@ -1,0 +1,242 @@
+use chrono::SecondsFormat;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::source::{Scene, Source};
+use super::template::Template;
+use crate::base::Time;
+use crate::schema::format_duration;
+
+/// A JSON value with sources in it. What is made of an absent source is left out of its object or list.
+///
+/// ```text
+/// "text with {account.team}"                                text
+/// {"$": "role.tpm", "as": "text", "or": null}               a value, in a form of its own, with what stands for an absent one
+/// {"$each": "role.groups", "do": {"id": {"$": "item"}}}     a list made of a list
+/// {"$join": [[…], […]]}                                    the lists as one; left out where it is empty
+/// {"$if": "role.rpm", "then": {…}}                          only where the source is there
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) enum Term {
+    Plain(Value),
+    Text(Template),
+    Of { source: Source, form: Form, or: Option<Value> },
+    Each { source: Source, make: Box<Term> },
+    If { source: Source, then: Box<Term> },
+    Join(Vec<Term>),
+    List(Vec<Term>),
+    Object(Vec<(Template, Term)>),
+}
+
+/// How a source is written. Times are rounded up, so that a key outlives its lease rather than the other way round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Form {
+    /// As it is; durations are seconds.
+    #[default]
+    Same,
+    /// As text.
+    Text,
+    /// A duration as `1h30m`.
+    Duration,
+    /// A list as text separated by commas.
+    Csv,
+    /// `2026-11-24T12:00:00Z`.
+    Rfc3339,
+    /// `2026-11-24T12:00+0000`.
+    Minute,
+    /// `2026-11-24`.
+    Date,
+    /// Seconds since 1970.
+    Unix,
+    /// Milliseconds since 1970.
+    UnixMs,
+    /// Seconds from now.
+    Seconds,
+    /// `3600s`: seconds from now.
+    SecondsText,
+    /// Days from now.
+    Days,
+}
+
+impl Form {
+    /// Whether it is a form of a time.
+    pub(super) const fn is_time(self) -> bool {
+        !matches!(self, Self::Same | Self::Text | Self::Duration | Self::Csv)
+    }
+
+    fn write(self, value: Value) -> Value {
+        match (self, value) {
+            (Self::Text, Value::String(text)) => text.into(),
+            (Self::Text, other) => other.to_string().into(),
+            (Self::Duration, Value::Number(seconds)) => {
+                let seconds = std::time::Duration::from_secs(seconds.as_u64().unwrap_or(0));
+                format_duration(seconds).into()
+            }
+            (Self::Csv, Value::Array(items)) => {
+                items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",").into()
+            }
+            (_, value) => value,
+        }
+    }
+
+    fn write_time(self, until: Time, now: Time) -> Option<Value> {
+        const DAY: i64 = 24 * 3600;
+        let up = |unit: i64| {
+            let whole = until.timestamp() + i64::from(until.timestamp_subsec_nanos() > 0);
+            chrono::DateTime::from_timestamp(whole + (-whole).rem_euclid(unit), 0)
+        };
+        let left = |unit: i64| {
+            let milliseconds = (until - now).num_milliseconds().max(1);
+            milliseconds / (unit * 1000) + i64::from(milliseconds % (unit * 1000) > 0)
+        };
+        Some(match self {
+            Self::Rfc3339 => up(1)?.to_rfc3339_opts(SecondsFormat::Secs, true).into(),
+            Self::Minute => up(60)?.format("%Y-%m-%dT%H:%M+0000").to_string().into(),
+            Self::Date => up(DAY)?.format("%Y-%m-%d").to_string().into(),
+            Self::Unix => up(1)?.timestamp().into(),
+            Self::UnixMs => up(1)?.timestamp_millis().into(),
+            Self::Seconds => left(1).into(),
+            Self::SecondsText => format!("{}s", left(1)).into(),
+            Self::Days => left(DAY).into(),
+            Self::Same | Self::Text | Self::Duration | Self::Csv => return None,
+        })
+    }
+}
+
+impl Term {
+    /// The value; none where it is made of what is absent.
+    pub(super) fn fill(&self, scene: &Scene<'_>) -> Option<Value> {
+        match self {
+            Self::Plain(value) => Some(value.clone()),
+            Self::Text(template) => template.fill(scene).map(Value::from),
+            Self::Of { source: Source::Until, form, or } => {
+                scene.until.and_then(|until| form.write_time(until, scene.now)).or_else(|| or.clone())
+            }
+            Self::Of { source, form, or } => scene.value(source).map(|value| form.write(value)).or_else(|| or.clone()),
+            Self::Each { source, make } => {
+                let list = scene.value(source)?;
+                let made = |item: &Value| make.fill(&Scene { item: Some(item), ..*scene });
+                Some(list.as_array()?.iter().filter_map(made).collect())
+            }
+            Self::If { source, then } => scene.has(source).then(|| then.fill(scene)).flatten(),
+            Self::Join(terms) => {
+                let lists = terms.iter().filter_map(|term| term.fill(scene));
+                let items = lists.flat_map(|list| list.as_array().cloned().unwrap_or_else(|| vec![list]));
+                Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty()).map(Value::Array)
+            }
+            Self::List(terms) => Some(terms.iter().filter_map(|term| term.fill(scene)).collect()),
+            Self::Object(entries) => {
+                let filled = entries.iter().filter_map(|(name, term)| Some((name.fill(scene)?, term.fill(scene)?)));
+                Some(Value::Object(filled.collect()))
+            }
+        }
+    }
+
+    /// Every source in it, with its form where it stands for a value.
+    pub(super) fn sources(&self) -> Vec<(&Source, Option<Form>)> {
+        let plain = |source| (source, None);
+        match self {
+            Self::Plain(_) => Vec::new(),
+            Self::Text(template) => template.sources().map(plain).collect(),
+            Self::Of { source, form, .. } => vec![(source, Some(*form))],
+            Self::Each { source, make } => std::iter::once((source, Some(Form::Same))).chain(make.sources()).collect(),
+            Self::If { source, then } => {
+                let condition = (source, Some(if *source == Source::Until { Form::Unix } else { Form::Same }));
+                std::iter::once(condition).chain(then.sources()).collect()
+            }
+            Self::Join(terms) | Self::List(terms) => terms.iter().flat_map(Self::sources).collect(),
+            Self::Object(entries) => entries
+                .iter()
+                .flat_map(|(name, term)| {
+                    name.sources().map(plain).collect::<Vec<_>>().into_iter().chain(term.sources())
+                })
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<Value> for Term {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) if text.contains(['{', '}']) => text.parse().map(Self::Text),
+            Value::Array(items) => items.into_iter().map(Self::try_from).collect::<Result<_, _>>().map(Self::List),
+            Value::Object(entries) => Self::of_object(entries),
+            plain => Ok(Self::Plain(plain)),
+        }
+    }
+}
+
+impl Term {
+    fn of_object(mut entries: Map<String, Value>) -> Result<Self, String> {
+        let source = |value: Value| value.as_str().ok_or("expected the name of a source")?.parse::<Source>();
+        let term = if let Some(name) = entries.remove("$") {
+            let form = entries.remove("as").map(serde_json::from_value).transpose();
+            let form: Form = form.map_err(|_| "\"as\" is not a form that is known")?.unwrap_or_default();
+            let or = entries.remove("or");
+            Self::Of { source: source(name)?, form, or }
+        } else if let Some(name) = entries.remove("$each") {
+            let make = entries.remove("do").ok_or("$each needs \"do\"")?;
+            Self::Each { source: source(name)?, make: Box::new(make.try_into()?) }
+        } else if let Some(lists) = entries.remove("$join") {
+            let Value::Array(lists) = lists else { return Err("$join needs a list of lists".into()) };
+            Self::Join(lists.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
+        } else if let Some(name) = entries.remove("$if") {
+            let then = entries.remove("then").ok_or("$if needs \"then\"")?;
+            Self::If { source: source(name)?, then: Box::new(then.try_into()?) }
+        } else {
+            let entry = |(name, value): (String, Value)| Ok::<_, String>((name.parse()?, Self::try_from(value)?));
+            return entries.into_iter().map(entry).collect::<Result<_, _>>().map(Self::Object);
+        };
+        match entries.keys().next() {
+            Some(name) => Err(format!("{name:?} has no meaning beside a source")),
+            None => Ok(term),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn time(text: &str) -> Time {
+        chrono::DateTime::parse_from_rfc3339(text).expect("a time").to_utc()
+    }
+
+    #[test]
+    fn times_are_rounded_up_in_every_form() {
+        let (until, now) = (time("2026-11-24T12:30:00.2Z"), time("2026-11-24T12:00:00Z"));
+        for (form, written) in [
+            (Form::Rfc3339, json!("2026-11-24T12:30:01Z")),
+            (Form::Minute, json!("2026-11-24T12:31+0000")),
+            (Form::Date, json!("2026-11-25")),
+            (Form::Unix, json!(1_795_523_401)),
+            (Form::UnixMs, json!(1_795_523_401_000_i64)),
+            (Form::Seconds, json!(1801)),
+            (Form::SecondsText, json!("1801s")),
+            (Form::Days, json!(1)),
+        ] {
+            assert_eq!(form.write_time(until, now), Some(written), "{form:?}");
+        }
+        assert_eq!(Form::Date.write_time(time("2026-11-24T00:00:00Z"), now), Some(json!("2026-11-24")));
+    }
+
+    #[test]
+    fn an_unknown_word_beside_a_source_is_refused() {
+        for bad in [
+            json!({"$": "role.a", "als": "text"}),
+            json!({"$": "role.a", "as": "hex"}),
+            json!({"$": 1}),
+            json!({"$each": "role.a"}),
+            json!({"$if": "role.a"}),
+            json!({"a": "{nobody}"}),
+        ] {
+            Term::try_from(bad.clone()).map(|_| ()).expect_err(&bad.to_string());
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What most vendors are: one admin credential, a book of keys, errors in an envelope, and something that asks for a key.
+//! A file in `vendors/` says the rest.
+
+use serde_json::{Map, Value, json};
+
+use crate::book::{Book, Record};
+use crate::clock::Moment;
+use crate::fields::{self, Field, Problem, Unknown, Wrong};
+use crate::request::{Body, Call, Request};
+use crate::router::{self, Access, Answer, Found, Outcome, Route, Seen, Vendor};
+
+/// One such vendor.
+pub trait Plain: Send + Sized + 'static {
+    /// What the simulator keeps of a key beside its name, its secret and its times.
+    type Key: Send;
+
+    fn routes() -> &'static [Route<Self>];
+    /// Whether the request presents the admin credential as this vendor wants it.
+    fn is_admin(request: &Request) -> bool;
+    /// The vendor's error envelope.
+    fn error(status: u16, message: &str) -> Answer;
+    fn keys(&mut self) -> &mut Book<Self::Key>;
+    /// How a client is set up to use this vendor here, `url` being the simulator's.
+    fn example(url: &str) -> Example;
+
+    /// The record whose secret this is, if it works.
+    fn caller(&mut self, secret: Option<&str>, at: Moment) -> Result<&mut Record<Self::Key>, Answer> {
+        let holder = secret.and_then(|secret| self.keys().holder(secret, at)).filter(|record| !record.expired(at));
+        holder.ok_or_else(|| Self::error(401, "Invalid credentials"))
+    }
+
+    /// The JSON object of a request, checked; unknown fields are ignored unless the vendor's documents refuse them.
+    fn body(call: &Call, known: &[Field]) -> Result<Map<String, Value>, Answer> {
+        let Body::Json(Value::Object(given)) = &call.request.body else {
+            return Err(Self::error(400, "expected a JSON object"));
+        };
+        fields::check(given, known, Unknown::Ignore).map_err(|wrong| Self::error(400, &sentence(&wrong)))?;
+        Ok(given.clone())
+    }
+
+    /// An integer of the query, or what stands for an absent one.
+    fn number(call: &Call, name: &str, otherwise: usize) -> Result<usize, Answer> {
+        let parse = |text: &str| text.parse().map_err(|_| Self::error(400, &format!("{name} is not a number")));
+        call.query(name).map_or(Ok(otherwise), parse)
+    }
+}
+
+/// How to use a vendor here: a config and a role as the engine takes them, and the request that tries a key.
+pub struct Example {
+    pub config: Value,
+    pub role: Value,
+    /// `POST /path` below the simulator, and a header with `{key}` in it.
+    pub attempt: Attempt,
+}
+
+pub struct Attempt {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub header: (&'static str, &'static str),
+    pub body: Value,
+    /// A body that the role of the example does not permit; none where a key has no limits here.
+    pub beyond: Option<Value>,
+}
+
+impl Attempt {
+    /// A chat completion with a bearer token.
+    pub fn chat(path: &'static str, model: &str, beyond: Option<&str>) -> Self {
+        let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
+        let header = ("authorization", "Bearer {key}");
+        Self { method: "POST", path, header, body: body(model), beyond: beyond.map(body) }
+    }
+}
+
+impl<V: Plain> Vendor for V {
+    fn seen(&self, method: &str, path: &str) -> Option<Seen> {
+        router::seen(V::routes(), method, path)
+    }
+
+    fn respond(&mut self, request: &Request, path: &str, at: Moment) -> Answer {
+        let segments = router::segments(path);
+        let (route, params) = match router::find(V::routes(), &request.method, &segments) {
+            Found::Route(route, params) => (route, params),
+            Found::WrongMethod => return V::error(405, "Method Not Allowed"),
+            Found::Nothing => return V::error(404, "no such route"),
+        };
+        if route.access == Access::Admin && !V::is_admin(request) {
+            return V::error(401, "Invalid admin credential");
+        }
+        (route.run)(self, &Call { request, params, at }).unwrap_or_else(|answer| answer)
+    }
+
+    fn refusal(&self, status: u16, message: &str) -> Answer {
+        V::error(status, message)
+    }
+
+    fn snapshot(&mut self, at: Moment) -> Value {
+        json!({"keys": self.keys().snapshot(at)})
+    }
+
+    fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool {
+        self.keys().delete(id, at)
+    }
+
+    fn example(&self, url: &str) -> Option<Value> {
+        let Example { config, role, attempt } = V::example(url);
+        Some(json!({
+            "config": config, "role": role,
+            "attempt": {
+                "method": attempt.method, "url": format!("{url}{}", attempt.path), "header": attempt.header.0,
+                "value": attempt.header.1, "body": attempt.body, "beyond": attempt.beyond,
+            },
+        }))
+    }
+}
+
+/// The text of a field that is checked already.
+pub fn text<'a>(body: &'a Map<String, Value>, name: &str) -> &'a str {
+    body.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The texts of a list.
+pub fn texts(value: Option<&Value>) -> Vec<String> {
+    let items = value.and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The model that a chat request asks for.
+pub fn asked_model(call: &Call) -> String {
+    match &call.request.body {
+        Body::Json(body) => body["model"].as_str().unwrap_or_default().to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A fixed answer of a data plane.
+pub fn works() -> Outcome {
+    Ok(Answer::ok(json!({"ok": true, "text": "This is the vendor simulator."})))
+}
+
+fn sentence(wrong: &Wrong) -> String {
+    let field = &wrong.field;
+    match &wrong.problem {
+        Problem::Missing => format!("{field} is required"),
+        Problem::Unknown => format!("{field} is unknown"),
+        Problem::Type { expected, got } => format!("{field} must be {expected}, not {got}"),
+        Problem::Below { least, .. } => format!("{field} must be at least {least}"),
+        Problem::Above { most, .. } => format!("{field} must be at most {most}"),
+        Problem::Short { least } => format!("{field} must have a length of at least {least}"),
+        Problem::Long { most } => format!("{field} must have a length of at most {most}"),
+        Problem::Choice { choices, .. } => format!("{field} must be one of {}", choices.join(", ")),
+    }
+}

@@ -1,0 +1,10 @@
+//! The vendors that are plain: a file each, and a line here.
+
+mod mistral;
+mod xai;
+
+use crate::world::Mounted;
+
+pub fn all() -> Vec<Mounted> {
+    vec![Mounted::plain::<xai::Xai>("xai", "/xai"), Mounted::plain::<mistral::Mistral>("mistral", "/mistral")]
+}
