@@ -13,6 +13,7 @@ mod call;
 mod listing;
 mod resolver;
 mod retry;
+mod signer;
 mod talk;
 
 mod litellm;
@@ -22,6 +23,7 @@ mod openrouter;
 pub use account::{Account, Network};
 pub use fault::{Fault, FaultKind};
 pub use http::Http;
+pub use signer::Signer;
 pub use vendor::{
     Abilities, About, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, KeyName, Limits, Order, Page, Probe, Purpose,
     Ref, Scope, Source, Vendor,

@@ -1,0 +1,58 @@
+//! `identity/keys`: the public keys, printable for vendors that take an uploaded copy.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::super::lease::life::rfc3339;
+use super::super::mount::AiMount;
+use super::config::Config;
+use super::issuer::Issuer;
+use super::key_set::{KeySet, Shown, jwks};
+use crate::framework::{Call, Path};
+use crate::logical::{Error, Object, Operation, Response, Result};
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("identity/keys", "Read the issuer's public keys.")
+            .describe(
+                "jwks is what a vendor takes that keeps a copy, and jwks_json the same as text. A key is next (published, not signing\nyet), signing, or retired (published for what it has signed, until dropped_at).",
+            )
+            .on(Operation::Read, "Read the public keys.", read),
+    ]
+}
+
+async fn read(mount: Arc<AiMount>, (): (), _: Call) -> Result<Response> {
+    let config = Config::stored(mount.storage.as_ref()).await?;
+    let keys = KeySet::stored(mount.storage.as_ref()).await?;
+    if keys.is_empty() {
+        return Err(Error::NotFound("there are no keys yet: write identity/config with issuer=https://…".into()));
+    }
+    let now = mount.clock.now();
+    let published: Vec<Shown<'_>> = keys.shown(now);
+    let jwks = jwks(&published.iter().map(|shown| shown.key.jwk()).collect::<Vec<_>>());
+    let mut data = Object::new();
+    for (name, value) in [
+        ("issuer", json!(config.and_then(|config| config.issuer).as_ref().map(Issuer::as_str))),
+        ("signing_kid", json!(keys.signing(now).map(|key| &key.kid))),
+        ("next_kid", json!(keys.next(now).map(|key| &key.kid))),
+        ("keys", published.iter().map(about).collect()),
+        ("jwks_json", jwks.to_string().into()),
+        ("jwks", jwks),
+    ] {
+        data.insert(name.into(), value);
+    }
+    Ok(Response::data(data))
+}
+
+fn about(shown: &Shown<'_>) -> serde_json::Value {
+    json!({
+        "kid": shown.key.kid,
+        "state": shown.state,
+        "algorithm": shown.key.algorithm,
+        "created": rfc3339(shown.key.created),
+        "activates_at": rfc3339(shown.key.activates_at),
+        "retires_at": shown.retires_at.map(rfc3339),
+        "dropped_at": shown.dropped_at.map(rfc3339),
+    })
+}
