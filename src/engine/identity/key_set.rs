@@ -8,7 +8,7 @@ use super::super::record;
 use super::super::times::{ASSERTION_LIFE_LIMIT, RETIRED_GRACE};
 use super::pair::{Algorithm, PrivateKey, PublicKey};
 use crate::base::Time;
-use crate::logical::{Result, Storage};
+use crate::logical::{Error, Result, Storage};
 
 /// `identity/keys` in storage: every key that is published, oldest first. One record, so that no crash leaves half a
 /// rotation. What each key is at a moment follows from this and the clock alone: every node says the same, and none has
@@ -109,6 +109,17 @@ impl KeySet {
             }
         }
         published
+    }
+
+    /// Takes a key out that does not sign; false where none has this id. Fails where it is the one that signs.
+    pub fn withdraw(&mut self, kid: &str, now: Time) -> Result<bool> {
+        if self.signing(now).is_some_and(|key| key.kid == kid) {
+            return Err(Error::Conflict(format!("key {kid} signs: write identity/rotate until another one does")));
+        }
+        let before = self.keys.len();
+        // The key before it is published for longer now, as if the one after it had taken over.
+        self.keys.retain(|key| key.kid != kid);
+        Ok(self.keys.len() < before)
     }
 
     /// When there will be room for another key; none where there is.

@@ -9,8 +9,10 @@ use super::super::mount::AiMount;
 use super::config::Config;
 use super::issuer::Issuer;
 use super::key_set::{KeySet, Shown, jwks};
+use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
+use crate::schema::Name;
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -19,7 +21,20 @@ pub fn paths() -> Vec<Path<AiMount>> {
                 "jwks is what a vendor takes that keeps a copy, and jwks_json the same as text. A key is next (published, not signing\nyet), signing, or retired (published for what it has signed, until dropped_at).",
             )
             .on(Operation::Read, "Read the public keys.", read),
+        Path::new("identity/keys/{kid}", "Withdraw one of the issuer's keys.")
+            .describe(
+                "Stops publishing a key that does not sign: one that may have leaked, or a next one that is not wanted. Assertions\nthat a retired key has signed are refused from then on, by whoever has no copy of it.",
+            )
+            .on(Operation::Delete, "Withdraw a key that does not sign.", withdraw),
     ]
+}
+
+form! {
+    /// The key alone.
+    pub struct KeyArgs {
+        /// Id of the key, as in identity/keys.
+        kid: Name,
+    }
 }
 
 async fn read(mount: Arc<AiMount>, (): (), _: Call) -> Result<Response> {
@@ -43,6 +58,18 @@ async fn read(mount: Arc<AiMount>, (): (), _: Call) -> Result<Response> {
         data.insert(name.into(), value);
     }
     Ok(Response::data(data))
+}
+
+async fn withdraw(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Response> {
+    let _lock = mount.identity_lock.lock().await;
+    let mut keys = KeySet::stored(mount.storage.as_ref()).await?;
+    if !keys.withdraw(&arguments.kid.0, mount.clock.now())? {
+        return Ok(Response::default());
+    }
+    keys.store(mount.storage.as_ref()).await?;
+    mount.published.forget_all();
+    let warning = "withdraw it where a vendor has a copy, too: verifiers may keep what they have read for five minutes";
+    Ok(Response::default().with_warnings([warning.to_owned()]))
 }
 
 fn about(shown: &Shown<'_>) -> serde_json::Value {

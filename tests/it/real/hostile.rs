@@ -43,6 +43,7 @@ async fn an_anonymous_client_makes_nothing_with_any_verb_body_or_path() {
         "ai/creds/%2e%2e/openai",
         "ai/identity/config",
         "ai/identity/keys",
+        "ai/identity/keys/x",
         "ai/identity/rotate",
         "ai/identity/",
         "ai/.well-known",
