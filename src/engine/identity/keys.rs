@@ -63,7 +63,10 @@ async fn read(mount: Arc<AiMount>, (): (), _: Call) -> Result<Response> {
 async fn withdraw(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Response> {
     let _lock = mount.identity_lock.lock().await;
     let mut keys = KeySet::stored(mount.storage.as_ref()).await?;
-    if !keys.withdraw(&arguments.kid.0, mount.clock.now())? {
+    let now = mount.clock.now();
+    // Else one that is over could seem not to be, without the one that took over from it.
+    keys.drop_ended(now);
+    if !keys.withdraw(&arguments.kid.0, now)? {
         return Ok(Response::default());
     }
     keys.store(mount.storage.as_ref()).await?;

@@ -216,6 +216,40 @@ async fn a_second_write_signs_at_once_and_one_with_a_time_moves_the_moment() {
 }
 
 #[tokio::test]
+async fn a_key_that_does_not_sign_can_be_withdrawn() {
+    let bench = Bench::new();
+    let mount = issuer(&bench, json!({})).await;
+    let first = signing_kid(&bench).await;
+    let old = assertion(&bench).await;
+    let withdraw = async |kid: &str| mount.delete(&format!("identity/keys/{kid}")).await;
+    let next = async || {
+        let data = mount.write("identity/rotate", json!({})).await.expect("published").data.expect("data");
+        data["kid"].as_str().expect("a kid").to_owned()
+    };
+    // One that was published by mistake.
+    let unwanted = next().await;
+    withdraw(&unwanted).await.expect("withdrawn");
+    assert_eq!(published_kids(&mount).await, std::slice::from_ref(&first));
+    bench.advance(2 * DAY).await;
+    assert_eq!(signing_kid(&bench).await, first);
+    // One that leaked.
+    let error = withdraw(&first).await.expect_err("it signs");
+    assert!(matches!(&error, Error::Conflict(text) if text.contains("identity/rotate")), "{error}");
+    let second = next().await;
+    assert_eq!(next().await, second, "a second write signs with it");
+    assert_eq!(published_kids(&mount).await, [first.clone(), second.clone()]);
+    let jwks = published(&mount, ".well-known/keys").await;
+    let taken = async |jwks: &Value| verifier::judge(jwks, ISSUER, AUDIENCE, &[old.expose()])[0]["refused"].is_null();
+    assert!(taken(&jwks).await);
+    let warnings = withdraw(&first).await.expect("withdrawn").warnings;
+    assert!(warnings[0].contains("copy"), "{warnings:?}");
+    assert_eq!(published_kids(&mount).await, std::slice::from_ref(&second));
+    assert!(!taken(&published(&mount, ".well-known/keys").await).await);
+    withdraw(&first).await.expect("gone already");
+    assert_eq!(signing_kid(&bench).await, second);
+}
+
+#[tokio::test]
 async fn rotations_without_end_are_refused_until_old_keys_are_over() {
     let bench = Bench::new();
     let mount = issuer(&bench, json!({})).await;
@@ -401,7 +435,12 @@ async fn nothing_private_is_shown_or_told() {
 async fn what_an_operator_gets_wrong_is_named_with_the_way_out() {
     let bench = Bench::new();
     let mount = bench.mount().await;
-    let discovery = |period: &str, after: &str| json!({"issuer": ISSUER, "distribution": "discovery", "rotation_period": period, "activate_after": after});
+    let discovery = |period: &str, after: &str| {
+        let mut body = json!({"issuer": ISSUER, "distribution": "discovery"});
+        body["rotation_period"] = period.into();
+        body["activate_after"] = after.into();
+        body
+    };
     for (body, names) in [
         (json!({}), "field \"issuer\": is required"),
         (json!({"algorithm": "RS256"}), "field \"issuer\": is required"),
@@ -411,10 +450,7 @@ async fn what_an_operator_gets_wrong_is_named_with_the_way_out() {
         (json!({"issuer": ISSUER, "algorithm": "none"}), "ES256, RS256"),
         (json!({"issuer": ISSUER, "algorithm": "HS256"}), "ES256, RS256"),
         (json!({"issuer": ISSUER, "distribution": "mail"}), "uploaded, discovery"),
-        (
-            json!({"issuer": ISSUER, "rotation_period": "30d"}),
-            "field \"rotation_period\": needs distribution=discovery",
-        ),
+        (json!({"issuer": ISSUER, "rotation_period": "30d"}), "needs distribution=discovery"),
         (discovery("1h", "1h"), "at least 24h"),
         (discovery("2d", "3d"), "field \"activate_after\": 72h is more than rotation_period"),
         (discovery("2d", "1m"), "field \"activate_after\": must be at least 1h"),

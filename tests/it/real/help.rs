@@ -16,7 +16,7 @@ async fn every_path_and_field_has_help() {
         "providers/{name}",
         "info",
         "identity/config",
-        "identity/rotate",
+        "identity/keys/{kid}",
     ] {
         assert!(text.contains(path), "{path} is not in:\n{text}");
     }
