@@ -64,6 +64,16 @@
 //!   the sweep asks again.
 //! - A retired account whose vendor and identity are the present config's is used with the present credential: an admin key
 //!   that was replaced is refused for old keys too.
+//! - The issuer's keys are one record, and what each of them is follows from it and the clock: activation writes nothing, and
+//!   no crash leaves half a rotation. The writer only drops what has ended.
+//! - A key's order is that of the record, not of its times: a clock that is set back must not bring a retired key back.
+//! - No path hands out an assertion, so no policy has to say who may have one. Signing reads storage; strangers read memory.
+//! - An issuer's URL in a second spelling is refused, not mended: vendors compare `iss` to the letter with what they were told.
+//! - A text about the caller that is too long is left out of an assertion, never cut: a rule at a vendor compares it.
+//! - `iat` is the moment of signing and only `nbf` lies a minute before: some vendors limit the time from `iat` to `exp`.
+//! - An assertion lives for 24 h at most, so that how long a retired key is published (48 h) needs no record of what it signed.
+//! - RS256 keys are made by `rsa` and sign with ring, whose signatures leak nothing by their time; 2048 bits, see
+//!   `engine::identity`. ES256 keys and all signatures take ring's own randomness, since it takes no other.
 //! - `tidy` judges a row only where two listings, both begun after the row was live for the vendor's lag, do not show its key.
 
 pub mod base;

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::AssertionSigner;
 use super::lease::ledger::AccountId;
+use super::mount::AiMount;
 use super::{record, vendors};
-use crate::base::{Clock, Rng, Secret, Time};
+use crate::base::{Secret, Time};
 use crate::logical::{Error, Object, Result, Storage};
-use crate::providers::{self, Cx, Http, Network, Vendor};
+use crate::providers::{self, Cx, Http, Network, Signer, Vendor};
 use crate::schema::Values;
 
 /// `config/<name>`, and `retired/<name>/<generation>` once it was superseded or deleted.
@@ -40,6 +42,8 @@ impl Config {
 
 /// A config ready for vendor calls.
 pub struct Account {
+    /// Of its config.
+    pub name: String,
     pub config: Config,
     pub vendor: Arc<dyn Vendor>,
     pub parsed: providers::Account,
@@ -48,12 +52,12 @@ pub struct Account {
 
 impl Account {
     /// Parses a config; fails where a field is not valid.
-    pub fn open(config: Config) -> Result<Self> {
+    pub fn open(name: &str, config: Config) -> Result<Self> {
         let vendor = vendors::named(&config.provider, &config.account)?;
         let parsed = vendor.account(&Values::from(config.account.clone()))?;
         let http = Http::new(&config.network())?;
         http.check(&parsed.endpoint)?;
-        Ok(Self { config, vendor, parsed, http })
+        Ok(Self { name: name.to_owned(), config, vendor, parsed, http })
     }
 
     /// Whether both are the same account at the same vendor as far as their fields say, whatever their credentials.
@@ -61,8 +65,14 @@ impl Account {
         self.config.provider == other.config.provider && self.parsed.identity == other.parsed.identity
     }
 
-    pub fn cx<'a>(&'a self, clock: &'a dyn Clock, rng: &'a dyn Rng) -> Cx<'a> {
-        Cx { account: &self.parsed, http: &self.http, clock, rng }
+    /// For calls that are made for whom this signer signs.
+    pub fn cx<'a>(&'a self, mount: &'a AiMount, signer: &'a dyn Signer) -> Cx<'a> {
+        Cx { account: &self.parsed, http: &self.http, clock: mount.clock.as_ref(), rng: mount.rng.as_ref(), signer }
+    }
+
+    /// Signs for the account's own calls, whoever caused them.
+    pub fn signer<'a>(&'a self, mount: &'a AiMount) -> AssertionSigner<'a> {
+        AssertionSigner::for_config(mount, &self.name)
     }
 }
 
@@ -98,7 +108,7 @@ pub fn account_is_gone(of: &AccountId) -> Error {
 impl Accounts {
     /// The account that mints now; none where the config does not exist.
     pub async fn current(&self, storage: &dyn Storage, name: &str) -> Result<Option<Arc<Account>>> {
-        self.open(storage, config_key(name)).await
+        self.open(storage, name, config_key(name)).await
     }
 
     /// The account that a key was made with, retired or not; none where it is not stored any more.
@@ -110,7 +120,7 @@ impl Accounts {
         {
             return Ok(Some(Owner { account: account.clone(), newer: None }));
         }
-        let Some(account) = self.open(storage, retired_key(&of.config, &of.generation)).await? else {
+        let Some(account) = self.open(storage, &of.config, retired_key(&of.config, &of.generation)).await? else {
             return current.map(|_| None);
         };
         let newer = current.ok().flatten().filter(|current| current.is_same(&account));
@@ -126,7 +136,7 @@ impl Accounts {
         self.map().clear();
     }
 
-    async fn open(&self, storage: &dyn Storage, key: String) -> Result<Option<Arc<Account>>> {
+    async fn open(&self, storage: &dyn Storage, name: &str, key: String) -> Result<Option<Arc<Account>>> {
         let Some(text) = storage.get(&key).await? else {
             self.forget(&key);
             return Ok(None);
@@ -136,7 +146,7 @@ impl Accounts {
         {
             return Ok(Some(account.clone()));
         }
-        let account = Arc::new(Account::open(record::parse(&key, &text)?)?);
+        let account = Arc::new(Account::open(name, record::parse(&key, &text)?)?);
         self.map().insert(key, (text, account.clone()));
         Ok(Some(account))
     }

@@ -174,6 +174,7 @@ fn merged(
     change: ConfigArgs,
     sent: &Object,
 ) -> Result<(Account, Option<String>)> {
+    let name = change.name.0;
     let provider = match (change.provider, stored) {
         (Change::Set(provider), _) => provider,
         (Change::Keep, Some(stored)) => stored.provider.clone(),
@@ -212,9 +213,9 @@ fn merged(
         let routes: Vec<Field> = fields.iter().filter(|field| field.kind.is_route()).cloned().collect();
         must_carry_credential(stored, &config, &routes, &secret, &sent)?;
     }
-    let mut account = Account::open(config)?;
+    let mut account = Account::open(&name, config)?;
     // The same account with another credential goes on as the same generation, if it is certain to be the same.
-    let before = stored.and_then(|stored| Account::open(stored.clone()).ok());
+    let before = stored.and_then(|stored| Account::open(&name, stored.clone()).ok());
     let certain =
         |before: &Account| vendor.about().identity_is_complete || before.parsed.secrets == account.parsed.secrets;
     if let Some(before) = before.filter(|before| before.is_same(&account) && certain(before)) {
@@ -271,7 +272,8 @@ async fn verified(mount: &AiMount, account: &Account) -> Result<Vec<String>> {
 }
 
 async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
-    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let signer = account.signer(mount);
+    let cx = account.cx(mount, &signer);
     account.vendor.probe(&cx).await.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))
 }
 

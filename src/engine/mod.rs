@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 mod config;
+pub mod identity;
 mod lease;
 mod mount;
 mod record;
@@ -45,7 +46,9 @@ fn table() -> Table<AiMount> {
     paths.extend(roles::paths());
     paths.extend(lease::paths());
     paths.extend(admin::paths());
+    paths.extend(identity::paths());
     let special = SpecialPaths {
+        unauthenticated: identity::UNAUTHENTICATED.map(String::from).to_vec(),
         seal_wrap_storage: ["config/", "retired/", "identity/", "static/", "library/"].map(String::from).to_vec(),
         ..SpecialPaths::default()
     };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::accounts::{Accounts, Owner, account_is_gone};
+use super::identity::PublishedCache;
 use super::lease::ledger::AccountId;
 use super::lease::sweep::{self, Sweeper};
 use super::lease::{self, Ledger, Running, naming};
@@ -29,6 +30,10 @@ pub struct AiMount {
     /// A mint reads, whoever changes or drops an account writes.
     pub config_locks: Locks,
     pub role_locks: Locks,
+    /// What the issuer publishes, kept so that strangers cause no work.
+    pub published: PublishedCache,
+    /// Held by whoever changes the issuer or its keys.
+    pub identity_lock: tokio::sync::Mutex<()>,
     pub ledger: Ledger,
     pub running: Running,
     /// Tainted was seen: the mount is being disabled or moved, and storage may be another's by now.
@@ -61,6 +66,8 @@ impl AiMount {
             accounts: Accounts::default(),
             config_locks: Locks::default(),
             role_locks: Locks::default(),
+            published: PublishedCache::default(),
+            identity_lock: tokio::sync::Mutex::default(),
             running: Running::default(),
             suspect: AtomicBool::new(false),
             taints: AtomicU64::new(0),
@@ -180,6 +187,7 @@ impl Mount for AiMount {
             self.suspect.store(true, Ordering::SeqCst);
             self.running.set_draining(true);
             self.accounts.forget_all();
+            self.published.forget_all();
             self.ledger.forget();
             // Storage may not be this mount's any more, so `meta` is not written now; a sweep that runs reads it first.
             if let Some(sweeper) = &*self.sweeper() {
@@ -203,6 +211,7 @@ impl Mount for AiMount {
 
     fn invalidate(&self, key: &str) {
         self.accounts.forget(key);
+        self.published.forget(key);
     }
 
     async fn cleanup(&self) {

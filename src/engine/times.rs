@@ -31,3 +31,14 @@ pub const UNMOUNT_WAIT: Duration = Duration::from_secs(30);
 pub const TAINTED_WAIT: Duration = Duration::from_millis(500);
 /// A tidy or a sweep's listing ends within so long; the host gives a request 90 s.
 pub const TIDY_BUDGET: Duration = MINUTE;
+/// Longest life of an assertion; no vendor's token that is exchanged for one lives longer, and a key is published for so
+/// long after its last.
+pub const ASSERTION_LIFE_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// A retired key is published for so long after its last assertion: verifiers' clocks differ, and some look again later.
+pub const RETIRED_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// From publishing a key to signing with it, unless the operator says otherwise: time to upload it everywhere.
+pub const ACTIVATE_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Shortest such time where keys are read by discovery: verifiers keep what they have read.
+pub const SHORTEST_ACTIVATE_AFTER: Duration = HOUR;
+/// Shortest time between rotations: each key is published for two days after it has signed.
+pub const SHORTEST_ROTATION: Duration = Duration::from_secs(24 * 3600);

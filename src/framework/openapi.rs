@@ -39,6 +39,9 @@ fn item<M: Send + Sync + 'static>(table: &Table<M>, path: &Path<M>, schemas: &mu
     if !parameters.is_empty() {
         item.insert("parameters".into(), parameters.into());
     }
+    if table.special.unauthenticated.iter().any(|open| open == path.pattern.as_str()) {
+        item.insert("x-vault-unauthenticated".into(), true.into());
+    }
     if path.exists.is_some() {
         item.insert("x-vault-createSupported".into(), true.into());
     }
@@ -121,7 +124,9 @@ fn operation_id(prefix: &str, verb: &str, pattern: &str) -> String {
     let words = pattern.split('/').filter(|word| !word.is_empty());
     let last_is_parameter = pattern.ends_with('}');
     let mut parts = vec![prefix.to_owned(), verb.to_owned()];
-    parts.extend(words.filter(|word| !word.starts_with('{')).map(|word| word.replace(['_', '.'], "-")));
+    parts.extend(
+        words.filter(|word| !word.starts_with('{')).map(|word| word.trim_start_matches('.').replace(['_', '.'], "-")),
+    );
     // `roles/` and `roles/{name}` have operations of their own.
     if !last_is_parameter && pattern.ends_with('/') && verb != "list" {
         parts.push("all".into());
@@ -143,6 +148,7 @@ mod tests {
     fn operation_ids_are_words_with_hyphens() {
         assert_eq!(operation_id("ai", "read", "config/{name}/check"), "ai-read-config-check");
         assert_eq!(operation_id("ai", "list", "roles/"), "ai-list-roles");
+        assert_eq!(operation_id("ai", "read", ".well-known/keys"), "ai-read-well-known-keys");
         assert_eq!(title_case("ai-write-roles"), "AiWriteRoles");
     }
 }

@@ -15,7 +15,7 @@ pub use memory::MemoryStorage;
 pub use request::{Operation, Request};
 pub use response::{Lease, Raw, Response};
 pub use storage::{Entry, Storage};
-pub use system::{Entity, ReplicationState, System};
+pub use system::{Alias, Entity, ReplicationState, System};
 
 /// A JSON object: the body of a request or of a response.
 pub type Object = serde_json::Map<String, serde_json::Value>;

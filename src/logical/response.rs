@@ -22,6 +22,8 @@ pub struct Raw {
     /// 200, 201, 204, 302 or 418: others are not passed through.
     pub status: u16,
     pub content_type: String,
+    /// The `Cache-Control` header; none leaves it to the host, which forbids all caching.
+    pub cache_control: Option<String>,
     pub body: Vec<u8>,
 }
 

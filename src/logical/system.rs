@@ -29,6 +29,18 @@ pub struct Entity {
     pub id: String,
     pub name: String,
     pub metadata: BTreeMap<String, String>,
+    /// How each auth mount knows it.
+    pub aliases: Vec<Alias>,
+}
+
+/// An entity at one auth mount.
+#[derive(Clone, Debug, Default)]
+pub struct Alias {
+    /// `approle`, `kubernetes`, …
+    pub mount_type: String,
+    /// Names the mount for good: its path may be given to another.
+    pub mount_accessor: String,
+    pub name: String,
 }
 
 /// The bits of `SystemView.ReplicationState` (Vault's `consts.ReplicationState`).

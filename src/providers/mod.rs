@@ -17,6 +17,7 @@ mod definition;
 mod listing;
 mod resolver;
 mod retry;
+mod signer;
 mod talk;
 
 mod litellm;
@@ -27,6 +28,7 @@ pub use account::{Account, Network};
 pub use definition::{CUSTOM, custom, define};
 pub use fault::{Fault, FaultKind};
 pub use http::Http;
+pub use signer::Signer;
 pub use vendor::{
     Abilities, About, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, KeyName, Limits, Order, Page, Probe, Purpose,
     Ref, Scope, Source, Text, Vendor,

@@ -226,6 +226,16 @@ mod tests {
     use crate::providers::{Account, Http, Network};
     use crate::schema::Values;
 
+    /// These calls need no assertion.
+    struct NoIssuer;
+
+    #[async_trait::async_trait]
+    impl crate::providers::Signer for NoIssuer {
+        async fn sign(&self, _: &str, _: Duration) -> Result<Secret, Fault> {
+            Err(Fault::invalid("has no issuer"))
+        }
+    }
+
     /// What a server does with one connection, of which each carries one request.
     enum Act {
         Send(String),
@@ -282,7 +292,8 @@ mod tests {
             secrets: BTreeMap::from([("key".into(), "admin-credential-1".into())]),
         };
         let http = Http::new(network).expect("a client");
-        let cx = Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng };
+        let cx =
+            Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng, signer: &NoIssuer };
         match Talk::new(&cx, "Acme") {
             Ok(talk) => talk.send(call).await,
             Err(fault) => Err(Failure { fault, status: None, said: None, bare: false, doubtful: false }),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::{Account, Fault, Http};
+use super::{Account, Fault, Http, Signer};
 use crate::base::{Clock, Rng, Secret, Time};
 use crate::schema::{Field, Invalid, Values};
 
@@ -47,6 +47,8 @@ pub struct Cx<'a> {
     pub http: &'a Http,
     pub clock: &'a dyn Clock,
     pub rng: &'a dyn Rng,
+    /// Signs for whoever this call is made for.
+    pub signer: &'a dyn Signer,
 }
 
 /// Text of a declaration: written in the program, or read from a definition.

@@ -95,6 +95,9 @@ fn raw_data(raw: &Raw) -> Object {
     let mut data = Object::new();
     data.insert("http_status_code".into(), raw.status.into());
     data.insert("http_content_type".into(), raw.content_type.as_str().into());
+    if let Some(cache_control) = &raw.cache_control {
+        data.insert("http_raw_cache_control".into(), cache_control.as_str().into());
+    }
     // The host decodes what looks like base64, so that is what it always gets.
     data.insert("http_raw_body".into(), STANDARD.encode(&raw.body).into());
     data
@@ -223,8 +226,15 @@ mod tests {
 
     #[test]
     fn a_raw_body_is_base64_whatever_it_is() {
-        let raw = Raw { status: 200, content_type: "text/plain".to_owned(), body: b"abcd".to_vec() };
-        let data = answer(Response { raw: Some(raw), ..Response::default() }).data;
+        let raw = |cache_control: Option<&str>| Raw {
+            status: 200,
+            content_type: "text/plain".to_owned(),
+            cache_control: cache_control.map(str::to_owned),
+            body: b"abcd".to_vec(),
+        };
+        let kept = answer(Response { raw: Some(raw(Some("max-age=60"))), ..Response::default() }).data;
+        assert!(kept.contains(r#""http_raw_cache_control":"max-age=60""#), "{kept}");
+        let data = answer(Response { raw: Some(raw(None)), ..Response::default() }).data;
         let data: Value = serde_json::from_str(&data).unwrap();
         let expected = json!({"http_status_code": 200, "http_content_type": "text/plain", "http_raw_body": "YWJjZA=="});
         assert_eq!(data, expected);

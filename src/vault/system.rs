@@ -9,7 +9,7 @@ use super::link::Link;
 use super::proto::{logical, pb};
 use super::request::duration;
 use crate::go_plugin::MESSAGE_LIMIT;
-use crate::logical::{Entity, Error, ReplicationState, Result, System};
+use crate::logical::{Alias, Entity, Error, ReplicationState, Result, System};
 
 type Client = pb::system_view_client::SystemViewClient<Channel>;
 
@@ -72,7 +72,17 @@ impl System for HostSystem {
 }
 
 fn entity(entity: logical::Entity) -> Entity {
-    Entity { id: entity.id, name: entity.name, metadata: entity.metadata }
+    let alias = |alias: logical::Alias| Alias {
+        mount_type: alias.mount_type,
+        mount_accessor: alias.mount_accessor,
+        name: alias.name,
+    };
+    Entity {
+        id: entity.id,
+        name: entity.name,
+        metadata: entity.metadata,
+        aliases: entity.aliases.into_iter().map(alias).collect(),
+    }
 }
 
 /// `1.19.0-rc1+ent`: the parts come apart.
@@ -97,6 +107,23 @@ fn silent(reason: &dyn std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_entity_keeps_its_aliases() {
+        let alias = logical::Alias {
+            mount_type: "approle".to_owned(),
+            mount_accessor: "auth_approle_1".to_owned(),
+            name: "ci".to_owned(),
+            ..logical::Alias::default()
+        };
+        let told = logical::Entity { id: "e1".to_owned(), aliases: vec![alias], ..logical::Entity::default() };
+        let aliases = entity(told).aliases;
+        let [alias] = aliases.as_slice() else { panic!("one alias: {aliases:?}") };
+        assert_eq!(
+            [&alias.mount_type, &alias.mount_accessor, &alias.name].map(String::as_str),
+            ["approle", "auth_approle_1", "ci"]
+        );
+    }
 
     #[test]
     fn a_version_is_put_together() {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::Value;
-use vault_plugin_secrets_ai::base::{SystemClock, SystemRng};
+use vault_plugin_secrets_ai::base::{Secret, SystemClock, SystemRng};
 use vault_plugin_secrets_ai::providers::{self, Account, Cx, Http, Issued, KeyName, Network, Order, Purpose, Scope};
-use vault_plugin_secrets_ai::providers::{Ref, Vendor};
+use vault_plugin_secrets_ai::providers::{Fault, Ref, Signer, Vendor};
 use vault_plugin_secrets_ai::schema::Values;
 
 use crate::support::case::Case;
@@ -34,7 +35,7 @@ impl Direct {
     }
 
     fn cx(&self) -> Cx<'_> {
-        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng }
+        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng, signer: &NoIssuer }
     }
 
     pub async fn issue(&self) -> Issued {
@@ -47,5 +48,15 @@ impl Direct {
 
     pub async fn end(&self, key: &Ref) {
         self.vendor.end(&self.cx(), key, None).await.expect("ended");
+    }
+}
+
+/// Signs nothing: for vendors that want no assertion.
+struct NoIssuer;
+
+#[async_trait::async_trait]
+impl Signer for NoIssuer {
+    async fn sign(&self, _: &str, _: Duration) -> Result<Secret, Fault> {
+        Err(Fault::invalid("was not asked: there is no issuer here"))
     }
 }

@@ -20,6 +20,20 @@ path "ai/info" {
   capabilities = ["read"]
 }
 
+# The mount as an issuer: what vendors are told, and new keys. Private halves are never read.
+path "ai/identity/config" {
+  capabilities = ["create", "read", "update", "patch"]
+}
+path "ai/identity/keys" {
+  capabilities = ["read"]
+}
+path "ai/identity/keys/*" {
+  capabilities = ["delete"]
+}
+path "ai/identity/rotate" {
+  capabilities = ["update"]
+}
+
 # With delete=true as well: what no row knows after a restored snapshot is the administrator's to judge.
 path "ai/tidy" {
   capabilities = ["update"]

@@ -32,7 +32,8 @@ pub async fn end(mount: &AiMount, owner: &Owner, key: &Ref, secret: Option<&Secr
 }
 
 async fn end_as(mount: &AiMount, account: &Account, key: &Ref, secret: Option<&Secret>) -> Result<Gone, Fault> {
-    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let signer = account.signer(mount);
+    let cx = account.cx(mount, &signer);
     let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, secret)).await;
     ended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }
@@ -65,7 +66,8 @@ pub async fn list(mount: &AiMount, owner: &Owner, limit: Duration) -> Result<Vec
 }
 
 async fn list_as(mount: &AiMount, account: &Account, limit: Duration) -> Result<Vec<Found>, Fault> {
-    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let signer = account.signer(mount);
+    let cx = account.cx(mount, &signer);
     let prefix = format!("{}-", mount.tag);
     let pages =
         async {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::accounts::{Account, Owner};
+use super::super::identity::AssertionSigner;
 use super::super::mount::AiMount;
 use super::super::roles::{Role, not_allowed, role_key};
 use super::super::step::step;
@@ -21,7 +22,7 @@ use crate::base::{Secret, Time};
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{End, Fault, Gone, Issued, KeyName, Order, Purpose, Scope, Source};
+use crate::providers::{End, Fault, Gone, Issued, KeyName, Order, Purpose, Scope, Signer, Source};
 use crate::schema::{Name, Values};
 
 /// The answer's field that holds the key.
@@ -90,7 +91,8 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
         return Err(Error::Unavailable("storage is too slow: no key was made, try again".into()));
     }
     let token = row.kind == RowKind::Token;
-    let issued = issue(&mount, &account, &row, &scope, life.until).await?;
+    let signer = AssertionSigner::for_role(&*mount, &role_name, &call.request);
+    let issued = issue(&mount, &account, &signer, &row, &scope, life.until).await?;
     step("mint.after-vendor").await;
     if !token {
         row.state = State::Live;
@@ -166,10 +168,17 @@ async fn new_row(
 }
 
 /// Asks the vendor. Where it certainly made nothing the row goes at once; else it stays for the sweep.
-async fn issue(mount: &AiMount, account: &Account, row: &Row, scope: &Scope, until: Option<Time>) -> Result<Issued> {
+async fn issue(
+    mount: &AiMount,
+    account: &Account,
+    signer: &dyn Signer,
+    row: &Row,
+    scope: &Scope,
+    until: Option<Time>,
+) -> Result<Issued> {
     let name = KeyName(row.name.clone());
     let order = Order { purpose: Purpose::Lease, name: &name, scope, until };
-    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let cx = account.cx(mount, signer);
     let issued = tokio::time::timeout(VENDOR_BUDGET, account.vendor.issue(&cx, &order)).await;
     let fault = match issued {
         Ok(Ok(issued)) => return Ok(issued),

@@ -73,7 +73,8 @@ pub async fn renew(mount: &AiMount, lease: Lease, mut data: Object) -> Result<Re
 
 /// Has the vendor move a key's expiry; when it ends the key then.
 async fn extend(mount: &AiMount, account: &Account, key: Ref, until: Time) -> Result<Time, Fault> {
-    let cx = account.cx(mount.clock.as_ref(), mount.rng.as_ref());
+    let signer = account.signer(mount);
+    let cx = account.cx(mount, &signer);
     let extended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.extend(&cx, &key, until)).await;
     extended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::super::accounts::retired_key;
+use super::super::identity;
 use super::super::mount::AiMount;
 use super::super::times::UNMOUNT_WAIT;
 use super::ledger::AccountId;
@@ -68,6 +69,10 @@ async fn tick(mount: &AiMount) -> Result<()> {
         mount.ledger.load().await?;
     }
     let draining = mount.running.draining();
+    // Before the keys: a vendor that does not answer must not hold it up, and its failure is none of theirs.
+    if !draining && let Err(error) = identity::tend(mount).await {
+        tracing::warn!(mount = mount.tag, %error, "the issuer's keys are looked at again at the next tick");
+    }
     if draining {
         mount.running.idle(UNMOUNT_WAIT).await;
     }

@@ -24,6 +24,7 @@ const QUICKSTART: &str = "docs/quickstart.md";
 const USAGE: &str = "docs/usage.md";
 const LEASES: &str = "docs/leases.md";
 const SECURITY: &str = "docs/security.md";
+const IDENTITY: &str = "docs/identity.md";
 const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
@@ -50,6 +51,11 @@ async fn the_page_on_leases_is_true() {
 #[tokio::test]
 async fn the_page_on_security_is_true() {
     check(SECURITY, with_a_role().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_the_issuer_is_true() {
+    check(IDENTITY, Stage::new().await).await;
 }
 
 #[tokio::test]
@@ -96,8 +102,10 @@ async fn the_page_on_vault_dev_is_true() {
 
 #[test]
 fn every_page_is_checked_and_every_link_leads_somewhere() {
-    let pages =
-        [README, QUICKSTART, USAGE, LEASES, SECURITY, AGENT, KUBERNETES, VENDORS, UPGRADING, CLIENTS, VAULT_DEV];
+    let pages = [
+        README, QUICKSTART, USAGE, LEASES, SECURITY, IDENTITY, AGENT, KUBERNETES, VENDORS, UPGRADING, CLIENTS,
+        VAULT_DEV,
+    ];
     // Figures are of one machine and one day: `scripts/bench` prints them, no test does.
     let figures = ["docs/benchmarks.md"];
     // What the samples import: `scripts/test-deps` installs it.

@@ -24,6 +24,8 @@ const PREFIXES: [&str; 5] = ["sk-svcacct-", "sk-or-v1-", "sk-", "key_", "svc_"];
 const TOKENS: [&str; 4] = ["s.", "b.", "hvs.", "hvb."];
 /// Fewest random characters after a prefix, and of a value without one.
 const RANDOM: usize = 16;
+/// Characters of 32 bytes in base64: a coordinate of a public key.
+const COORDINATE: usize = 43;
 /// Starts of lines that come or not, as fast as the server is.
 const WAITING: &str = "Waiting for terminal status";
 /// Rows whose value is random and does not look it, or counts time.
@@ -153,7 +155,11 @@ fn redacted(word: &str) -> Option<String> {
         };
     }
     let is_uuid = word.len() == 36 && word.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
-    if is_id(word) || is_uuid {
+    let is_coordinate = word.len() == COORDINATE
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && has(word, u8::is_ascii_uppercase)
+        && has(word, u8::is_ascii_lowercase);
+    if is_id(word) || is_uuid || is_coordinate {
         return Some("…".to_owned());
     }
     if let Some(token) = TOKENS.iter().find(|token| word.starts_with(**token) && word.len() > RANDOM) {

@@ -152,7 +152,8 @@ async fn common_fields(mount: &Mounted, path: &str) -> String {
 const HEAD: &str = "| field | kind | default | meaning |\n|---|---|---|---|\n";
 
 fn row(name: &str, kind: &str, default: &str, help: &str) -> String {
-    format!("| `{name}` | {kind} | {default} | {} |\n", help.replace('|', "\\|"))
+    let [kind, help] = [kind, help].map(|text| text.replace('|', "\\|"));
+    format!("| `{name}` | {kind} | {default} | {help} |\n")
 }
 
 fn list(values: &Value) -> String {

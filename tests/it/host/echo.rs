@@ -61,7 +61,12 @@ impl Echo {
                 })))
             }
             "raw" => Ok(Response {
-                raw: Some(Raw { status: 200, content_type: "text/plain".to_owned(), body: b"plain".to_vec() }),
+                raw: Some(Raw {
+                    status: 200,
+                    content_type: "text/plain".to_owned(),
+                    cache_control: None,
+                    body: b"plain".to_vec(),
+                }),
                 ..Response::default()
             }),
             "panic" => panic!("a panic\n{{\"@level\":5}}"),

@@ -7,7 +7,17 @@ async fn every_path_and_field_has_help() {
     let stage = Stage::new().await;
     let help = stage.server.read("ai/?help=1").await;
     let text = help["help"].as_str().or(help["data"]["help"].as_str()).expect("help").to_owned();
-    for path in ["config/{name}", "roles/{name}", "creds/{role}", "keys/{id}", "tidy", "providers/{name}", "info"] {
+    for path in [
+        "config/{name}",
+        "roles/{name}",
+        "creds/{role}",
+        "keys/{id}",
+        "tidy",
+        "providers/{name}",
+        "info",
+        "identity/config",
+        "identity/keys/{kid}",
+    ] {
         assert!(text.contains(path), "{path} is not in:\n{text}");
     }
     let help = stage.server.read("ai/roles/x?help=1").await.to_string();

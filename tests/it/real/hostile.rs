@@ -12,7 +12,16 @@ async fn an_anonymous_client_makes_nothing_with_any_verb_body_or_path() {
     for case in &CASES {
         stage.configure("ai", case).await;
     }
+    let issuer = json!({"issuer": format!("{}/v1/ai", stage.server.url)});
+    stage.server.write("ai/identity/config", issuer).await;
+    let identity = async || {
+        let [config, keys] = ["ai/identity/config", "ai/identity/keys"];
+        (stage.server.read(config).await["data"].clone(), stage.server.read(keys).await["data"].clone())
+    };
+    let issuer_before = identity().await;
     let before = stage.simulator.state().await["requests"].clone();
+    // These are for everybody to read, and for nothing else.
+    let open = ["ai/.well-known/openid-configuration", "ai/.well-known/keys"];
     let paths = [
         "ai/creds/openai",
         "ai/creds/litellm",
@@ -32,6 +41,20 @@ async fn an_anonymous_client_makes_nothing_with_any_verb_body_or_path() {
         "ai",
         "ai/creds/../creds/openai",
         "ai/creds/%2e%2e/openai",
+        "ai/identity/config",
+        "ai/identity/keys",
+        "ai/identity/keys/x",
+        "ai/identity/rotate",
+        "ai/identity/",
+        "ai/.well-known",
+        "ai/.well-known/",
+        "ai/.well-known/keys/",
+        "ai/.well-known/keys/x",
+        "ai/.well-known/openid-configuration/",
+        "ai/.well-known/../identity/keys",
+        "ai/.well-known/%2e%2e/identity/keys",
+        open[0],
+        open[1],
     ];
     let bodies = [
         Value::Null,
@@ -49,7 +72,14 @@ async fn an_anonymous_client_makes_nothing_with_any_verb_body_or_path() {
                     let headers =
                         if verb == "PATCH" { &[("Content-Type", "application/merge-patch+json")][..] } else { &[] };
                     let reply = stage.server.send(verb, path, token, headers, body).await;
-                    assert!(reply.status >= 300 || matches!(verb, "OPTIONS"), "{verb} {path}: {}", reply.status);
+                    match (verb, open.contains(&path)) {
+                        ("GET", true) => assert_eq!(reply.status, 200, "{path}"),
+                        ("OPTIONS", _) => {}
+                        ("PATCH" | "POST" | "PUT" | "DELETE" | "HEAD", true) => {
+                            assert!([400, 403, 405].contains(&reply.status), "{verb} {path}: {}", reply.status);
+                        }
+                        _ => assert!(reply.status >= 300, "{verb} {path}: {}", reply.status),
+                    }
                 }
             }
         }
@@ -57,6 +87,7 @@ async fn an_anonymous_client_makes_nothing_with_any_verb_body_or_path() {
     let after = stage.simulator.state().await["requests"].clone();
     assert_eq!(before, after, "no vendor was asked anything");
     assert!(stage.server.list("ai/keys").await.is_empty());
+    assert_eq!(identity().await, issuer_before);
 }
 
 // Three tests, because each waits for the retries of its vendor.

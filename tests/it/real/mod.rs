@@ -4,6 +4,7 @@ mod cluster;
 mod crashes;
 mod help;
 mod hostile;
+mod identity;
 mod leases;
 mod lifecycle;
 pub mod litellm;

@@ -1,6 +1,6 @@
 //! One mount in memory over the vendor simulator, with a clock that tests move.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use vault_plugin_secrets_ai::base::{Clock, Secret, SystemRng, Time};
 use vault_plugin_secrets_ai::engine::factory_with;
 use vault_plugin_secrets_ai::logical::{
-    Backend, Entity, Entry, Error, Lease, MemoryStorage, Object, Operation, ReplicationState, Request, Response,
+    Alias, Backend, Entity, Entry, Error, Lease, MemoryStorage, Object, Operation, ReplicationState, Request, Response,
     Result, Setup, Storage, System,
 };
 
@@ -138,6 +138,11 @@ impl Mounted {
         self.backend.handle(Request::new(Operation::Rollback, "")).await.expect("a tick");
     }
 
+    /// Another node has changed a stored key.
+    pub fn invalidate(&self, key: &str) {
+        self.backend.invalidate(key);
+    }
+
     pub async fn cleanup(&self) {
         self.backend.cleanup().await;
     }
@@ -195,11 +200,16 @@ pub struct FaultyStorage {
     /// Fails the write number so many from now on, one of that number.
     pub fail_put: Mutex<Option<u32>>,
     pub read_only: AtomicBool,
+    /// How often a record of the issuer was read.
+    pub identity_reads: AtomicU32,
 }
 
 #[async_trait]
 impl Storage for FaultyStorage {
     async fn get(&self, key: &str) -> Result<Option<Secret>> {
+        if key.starts_with("identity/") {
+            self.identity_reads.fetch_add(1, Ordering::SeqCst);
+        }
         self.memory.get(key).await
     }
 
@@ -275,7 +285,17 @@ impl System for TestSystem {
     }
 
     async fn entity(&self, id: &str) -> Result<Option<Entity>> {
-        Ok((!id.is_empty()).then(|| Entity { id: id.into(), name: "Alice".into(), ..Entity::default() }))
+        let alias = |name: &str| Alias {
+            mount_type: "approle".into(),
+            mount_accessor: "auth_approle_1".into(),
+            name: name.into(),
+        };
+        Ok((!id.is_empty()).then(|| Entity {
+            id: id.into(),
+            name: "Alice".into(),
+            aliases: vec![alias("alice")],
+            ..Entity::default()
+        }))
     }
 
     async fn host_version(&self) -> Result<String> {

@@ -13,3 +13,4 @@ pub mod process;
 pub mod raft;
 pub mod server;
 pub mod simulator;
+pub mod verifier;

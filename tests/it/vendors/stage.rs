@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
-use vault_plugin_secrets_ai::base::{Clock, SystemClock, SystemRng, Time, random_base32, random_hex};
+use vault_plugin_secrets_ai::base::{Clock, Secret, SystemClock, SystemRng, Time, random_base32, random_hex};
 use vault_plugin_secrets_ai::providers::{
     ALL, Account, Cx, End, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
-    Source, Vendor, by_name,
+    Signer, Source, Vendor, by_name,
 };
 use vault_plugin_secrets_ai::schema::{Field, Values};
 
@@ -197,7 +197,7 @@ impl Stage {
     }
 
     fn cx(&self) -> Cx<'_> {
-        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng }
+        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng, signer: &NoIssuer }
     }
 
     pub fn new_name(&self) -> String {
@@ -325,6 +325,16 @@ impl Stage {
 
     pub async fn no_faults(&self) {
         self.simulator().faults(json!([])).await;
+    }
+}
+
+/// Signs nothing: for vendors that want no assertion.
+struct NoIssuer;
+
+#[async_trait::async_trait]
+impl Signer for NoIssuer {
+    async fn sign(&self, _: &str, _: Duration) -> Result<Secret, Fault> {
+        Err(Fault::invalid("was not asked: there is no issuer here"))
     }
 }
 
