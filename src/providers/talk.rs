@@ -116,7 +116,7 @@ impl<'a> Talk<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            debug!(vendor = self.title, method = %call.method, path = call.path(), tries, fault = %failure.fault, "a call failed");
+            debug!(vendor = self.title, method = %call.method, path = self.shown(&call.path()), tries, fault = %failure.fault, "a call failed");
             let wait = wait_before_retry(call.repeatable, &failure.fault.kind, tries, self.cx.rng);
             match wait.filter(|wait| Instant::now() + *wait < self.deadline) {
                 Some(wait) => {

@@ -65,7 +65,11 @@ impl Declared {
 
     /// Undoes what was made, the last first; by the key's own deletion once there is a key.
     async fn unmake(&self, session: &Session<'_>, order: &Order<'_>, made: &Made) -> Result<(), Fault> {
-        let session = session.undo();
+        let mut session = session.undo();
+        // A vendor may have sent the key itself where an id should be.
+        if let Some(secret) = &made.secret {
+            session.talk.hide(secret);
+        }
         if !made.key.id.is_empty() && !self.definition.delete.is_empty() {
             return session.delete(&made.key).await.and_then(Gone::fresh);
         }

@@ -28,6 +28,7 @@ const IDENTITY: &str = "docs/identity.md";
 const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
+const DEFINITIONS: &str = "docs/definitions.md";
 const UPGRADING: &str = "docs/upgrading.md";
 const CLIENTS: &str = "docs/clients/README.md";
 const VAULT_DEV: &str = "vault-dev/README.md";
@@ -69,6 +70,12 @@ async fn the_page_on_vendors_is_true() {
 }
 
 #[tokio::test]
+async fn the_page_on_definitions_is_true() {
+    let stage = Stage::new().await;
+    check_in(Console::starting_in(&root(), &stage), DEFINITIONS).await;
+}
+
+#[tokio::test]
 async fn the_page_on_upgrading_is_true() {
     check(UPGRADING, with_a_role().await).await;
 }
@@ -103,7 +110,18 @@ async fn the_page_on_vault_dev_is_true() {
 #[test]
 fn every_page_is_checked_and_every_link_leads_somewhere() {
     let pages = [
-        README, QUICKSTART, USAGE, LEASES, SECURITY, IDENTITY, AGENT, KUBERNETES, VENDORS, UPGRADING, CLIENTS,
+        README,
+        QUICKSTART,
+        USAGE,
+        LEASES,
+        SECURITY,
+        IDENTITY,
+        AGENT,
+        KUBERNETES,
+        VENDORS,
+        DEFINITIONS,
+        UPGRADING,
+        CLIENTS,
         VAULT_DEV,
     ];
     // Figures are of one machine and one day: `scripts/bench` prints them, no test does.
@@ -112,8 +130,10 @@ fn every_page_is_checked_and_every_link_leads_somewhere() {
     let manifests =
         ["package.json", "package-lock.json", "requirements.txt"].map(|name| format!("docs/clients/{name}"));
     let samples = clients::SAMPLES.map(|sample| sample.file);
+    let definitions = ["keys", "tokens"].map(|name| format!("docs/definitions/acme-{name}.json"));
     let checked = pages.iter().chain(&figures).chain(&samples).filter(|file| file.starts_with("docs/"));
-    let checked: BTreeSet<String> = checked.map(|file| (*file).to_owned()).chain(manifests).collect();
+    let checked: BTreeSet<String> =
+        checked.map(|file| (*file).to_owned()).chain(manifests).chain(definitions).collect();
     assert_eq!(files("docs"), checked);
     let mut dead = Vec::new();
     for page in pages.iter().chain(&figures).chain(&["CHANGELOG.md"]) {

@@ -39,6 +39,7 @@ async fn table(mount: &Mounted, name: &str) -> String {
         ["facts", vendor] => facts(mount, about(vendor)).await,
         ["config", vendor] => of_fields(&about(vendor).account),
         ["role", vendor] => of_fields(&about(vendor).scope),
+        ["file", path] => format!("```json\n{}```\n", super::read(path)),
         ["fields", path] => common_fields(mount, path).await,
         _ => panic!("nothing generates {name:?}"),
     }
