@@ -82,6 +82,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             expiry: Expiry::Movable(Limits { shortest: Duration::from_secs(1), longest: LONGEST }),
             purposes: &[Purpose::Lease, Purpose::Static],
             limits: texts(&["models", "spend", "rate"]),
+            unused: texts(&["usage", "switch off"]),
         },
         name_limit: 200,
         revocation: "At once on the replica that deletes it; another replica answers from its cache for up to 60 s."

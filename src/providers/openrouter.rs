@@ -73,6 +73,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         }),
         purposes: &[Purpose::Lease, Purpose::Static],
         limits: texts(&["spend", "models"]),
+        unused: texts(&["last used", "usage", "switch off"]),
     },
     name_limit: 100,
     revocation: "Not documented by the vendor.".into(),

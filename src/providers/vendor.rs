@@ -90,6 +90,8 @@ pub struct Abilities {
     pub purposes: &'static [Purpose],
     /// What can be limited per key, in the words of the README's table: `models`, `permissions`, `spend`, `rate`, `ip`.
     pub limits: Vec<Text>,
+    /// What the vendor's API has and this engine does not use: `last used`, `usage`, `admin key`, `switch off`.
+    pub unused: Vec<Text>,
 }
 
 /// How a credential comes to be.

@@ -92,7 +92,7 @@ impl World {
     pub fn record(&mut self, place: usize, rest: &str, request: &Request, status: Option<u16>) {
         let mounted = &self.vendors[place];
         let seen = mounted.vendor.seen(&request.method, rest);
-        if seen.is_some_and(|seen| seen.access != Access::Admin) {
+        if seen.is_some_and(|seen| seen.access == Access::Key) {
             return;
         }
         let route = seen.map_or("(no route)", |seen| seen.path);

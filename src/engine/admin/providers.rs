@@ -8,7 +8,7 @@ use super::super::mount::AiMount;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{self, About, End, Expiry, Find, Source};
+use crate::providers::{self, Abilities, About, CUSTOM, End, Expiry, Find, Source};
 use crate::schema::{Field, Kind, Name, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -31,13 +31,17 @@ form! {
 async fn list(_: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
     let limit = arguments.limit().unwrap_or(usize::MAX);
     let after = arguments.after.unwrap_or_default();
-    let mut names: Vec<String> = providers::ALL.iter().map(|vendor| vendor.about().name.to_string()).collect();
+    let all = providers::ALL.iter().map(|vendor| vendor.about()).chain([providers::custom()]);
+    let mut names: Vec<String> = all.map(|about| about.name.to_string()).collect();
     names.sort();
     Ok(Response::list(names.into_iter().filter(|name| *name > after).take(limit).collect(), Object::new()))
 }
 
 async fn read(_: Arc<AiMount>, arguments: ProviderName, _: Call) -> Result<Response> {
     let name = arguments.name.0;
+    if name == CUSTOM {
+        return Ok(Response::data(shown(providers::custom())));
+    }
     let vendor =
         providers::by_name(&name).ok_or_else(|| Error::NotFound(format!("no provider {name:?}: see providers/")))?;
     Ok(Response::data(shown(vendor.about())))
@@ -55,7 +59,10 @@ fn shown(about: &About) -> Object {
         ("revocation_speed", json!(about.revocation)),
         ("unknown_outcome", json!(find(can.find))),
         ("vendor_expiry", expiry(can.expiry)),
+        ("renew", json!(renew(can))),
+        ("list", json!(matches!(can.find, Find::ByName { .. } | Find::ByOurId))),
         ("limits", json!(can.limits)),
+        ("unused", json!(can.unused)),
         ("config_fields", fields(&about.account)),
         ("role_fields", fields(&about.scope)),
         ("unproven", json!(about.unproven)),
@@ -80,6 +87,15 @@ const fn end(end: End) -> &'static str {
         End::BySecret => "revoked by its own value",
         End::Deactivate => "switched off",
         End::Expires => "not possible: it ends by its expiry",
+    }
+}
+
+const fn renew(can: &Abilities) -> &'static str {
+    match (can.source, can.expiry) {
+        (Source::Token, _) => "not possible: each read is a new token",
+        (_, Expiry::Movable(_)) => "moves the key's expiry at the vendor",
+        (_, Expiry::Fixed(_)) => "as far as the expiry that the key was made with",
+        (_, Expiry::Never) => "up to max_ttl; the vendor knows nothing of it",
     }
 }
 

@@ -31,6 +31,10 @@ const ROLE_FIELDS: [&str; 5] = ["name", "config", "ttl", "max_ttl", "name_templa
 /// Headers that are not a definition's to set.
 const OWN_HEADERS: [&str; 6] =
     ["authorization", "host", "content-length", "content-type", "transfer-encoding", "connection"];
+/// What can be limited per key.
+const LIMITS: [&str; 5] = ["models", "permissions", "spend", "rate", "ip"];
+/// What an API may have that is not used.
+const UNUSED: [&str; 4] = ["last used", "usage", "admin key", "switch off"];
 /// What a lease's answer shows of every key.
 const SHOWN: [&str; 9] =
     ["api_key", "key_id", "key_name", "provider", "base_url", "expires_at", "revocable", "headers", "id"];
@@ -69,6 +73,8 @@ pub(super) fn check(definition: &Definition) -> Checked {
     if !(SHORTEST_NAME..=LONGEST_NAME).contains(&definition.longest_name) {
         return problem("longest_name", format!("must be from {SHORTEST_NAME} to {LONGEST_NAME}"));
     }
+    words("limits", &definition.limits, &LIMITS)?;
+    words("unused", &definition.unused, &UNUSED)?;
     headers("headers", definition.headers.keys())?;
     headers("client_headers", definition.client_headers.keys())?;
     if definition.errors.is_empty() {
@@ -113,6 +119,13 @@ fn fields(at: &str, fields: &[FieldSpec], taken: &[&str]) -> Checked {
         }
     }
     Ok(())
+}
+
+fn words(at: &str, given: &[String], known: &[&str]) -> Checked {
+    match given.iter().position(|word| !known.contains(&word.as_str())) {
+        Some(place) => problem(format!("{at}[{place}]"), format!("expected one of {}", known.join(", "))),
+        None => Ok(()),
+    }
 }
 
 fn headers<'a>(at: &str, names: impl Iterator<Item = &'a String>) -> Checked {

@@ -306,6 +306,7 @@ fn about(definition: &Definition) -> About {
             },
             purposes: &[Purpose::Lease],
             limits: definition.limits.iter().cloned().map(Into::into).collect(),
+            unused: definition.unused.iter().cloned().map(Into::into).collect(),
         },
         name_limit: definition.longest_name,
         revocation: definition.revocation.clone().into(),

@@ -56,6 +56,9 @@ pub(super) struct Definition {
     /// What can be limited per key.
     #[serde(default)]
     pub(super) limits: Vec<String>,
+    /// What the vendor's API has and this engine does not use.
+    #[serde(default)]
+    pub(super) unused: Vec<String>,
     /// How fast a revoked key is refused.
     pub(super) revocation: String,
     /// What the vendor's documents do not say, a sentence each.

@@ -68,6 +68,7 @@ pub fn custom() -> &'static About {
             expiry: Expiry::Never,
             purposes: &[Purpose::Lease],
             limits: Vec::new(),
+            unused: Vec::new(),
         },
         name_limit: format::LONGEST_NAME,
         revocation: "As the definition says.".into(),

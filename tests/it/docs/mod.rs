@@ -28,6 +28,7 @@ const IDENTITY: &str = "docs/identity.md";
 const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
+const REFERENCE: &str = "docs/vendors-reference.md";
 const DEFINITIONS: &str = "docs/definitions.md";
 const UPGRADING: &str = "docs/upgrading.md";
 const CLIENTS: &str = "docs/clients/README.md";
@@ -67,6 +68,11 @@ async fn the_page_on_kubernetes_is_true() {
 #[tokio::test]
 async fn the_page_on_vendors_is_true() {
     check(VENDORS, Stage::new().await).await;
+}
+
+#[tokio::test]
+async fn the_reference_of_vendors_is_true() {
+    check(REFERENCE, Stage::new().await).await;
 }
 
 #[tokio::test]
@@ -119,6 +125,7 @@ fn every_page_is_checked_and_every_link_leads_somewhere() {
         AGENT,
         KUBERNETES,
         VENDORS,
+        REFERENCE,
         DEFINITIONS,
         UPGRADING,
         CLIENTS,

@@ -37,6 +37,7 @@ async fn table(mount: &Mounted, name: &str) -> String {
         ["vendors"] => vendors(mount).await,
         ["expiry"] => expiry(mount).await,
         ["facts", vendor] => facts(mount, about(vendor)).await,
+        ["others"] => others(mount).await,
         ["config", vendor] => of_fields(&about(vendor).account),
         ["role", vendor] => of_fields(&about(vendor).scope),
         ["file", path] => format!("```json\n{}```\n", super::read(path)),
@@ -48,20 +49,41 @@ async fn table(mount: &Mounted, name: &str) -> String {
 /// One line a vendor, in the words of `providers/`.
 async fn vendors(mount: &Mounted) -> String {
     let mut text = String::from(
-        "| vendor | `provider=` | limits per key | expiry at the vendor | how a key is revoked | how soon it is refused then |\n|---|---|---|---|---|---|\n",
+        "| vendor | `provider=` | limits per key | expiry at the vendor | revoked | lost keys found | not used yet |\n|---|---|---|---|---|---|---|\n",
     );
     for vendor in providers::ALL.iter() {
         let data = described(mount, vendor.about()).await;
         text.push_str(&format!(
-            "| {} | `{}` | {} | {} | {} | {} |\n",
+            "| {} | `{}` | {} | {} | {} | {} | {} |\n",
             data["title"].as_str().expect("a title"),
             data["name"].as_str().expect("a name"),
             list(&data["limits"]),
             data["vendor_expiry"]["kind"].as_str().expect("text"),
-            data["revoke"].as_str().expect("text"),
-            uncapitalized(data["revocation_speed"].as_str().expect("text").trim_end_matches('.')),
+            if data["revocable"] == true { data["revoke"].as_str().expect("text") } else { "no: ends by its expiry" },
+            if data["list"] == true { "yes" } else { "no" },
+            list(&data["unused"]),
         ));
     }
+    text
+}
+
+/// A section for each vendor that docs/vendors.md has none of.
+async fn others(mount: &Mounted) -> String {
+    let told = super::read(super::VENDORS);
+    let mut text = String::new();
+    for vendor in providers::ALL.iter() {
+        let about = vendor.about();
+        if told.contains(&format!("<!-- generated: facts {} -->", about.name)) {
+            continue;
+        }
+        text.push_str(&format!("\n## {}\n\n`provider={}`\n\n", about.title, about.name));
+        text.push_str(&facts(mount, about).await);
+        text.push_str(&format!("\n{}", of_fields(&about.account)));
+        if !about.scope.is_empty() {
+            text.push_str(&format!("\nFields of a role:\n\n{}", of_fields(&about.scope)));
+        }
+    }
+    text.push('\n');
     text
 }
 
@@ -97,7 +119,9 @@ async fn facts(mount: &Mounted, about: &About) -> String {
         ("How soon it is refused then", data["revocation_speed"].as_str().expect("text").to_owned()),
         ("Expiry at the vendor", expires),
         ("Outcome of a request whose answer was lost", data["unknown_outcome"].as_str().expect("text").to_owned()),
-        ("What can be limited per key", list(&data["limits"])),
+        ("Renewal", data["renew"].as_str().expect("text").to_owned()),
+        ("What can be limited per key", none_or(list(&data["limits"]))),
+        ("What its API has and this engine does not use", none_or(list(&data["unused"]))),
         ("Longest name of a key", format!("{} characters", about.name_limit)),
     ] {
         text.push_str(&format!("- {what}: {}\n", sentence(&value)));
@@ -111,6 +135,10 @@ async fn facts(mount: &Mounted, about: &About) -> String {
 
 async fn described(mount: &Mounted, about: &About) -> Value {
     json!(mount.read(&format!("providers/{}", about.name)).await.expect("a vendor").data.expect("data"))
+}
+
+fn none_or(list: String) -> String {
+    if list.is_empty() { "nothing".into() } else { list }
 }
 
 fn of_fields(fields: &[Field]) -> String {

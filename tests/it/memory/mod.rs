@@ -8,3 +8,4 @@ mod leases;
 mod ledger;
 mod roles;
 mod specs;
+mod tokens;
