@@ -33,6 +33,7 @@
 //!
 //! ```text
 //! mint:    row(minting) stored -> vendor creates -> row(live) stored -> answer
+//! token:   row(expiring) stored -> vendor gives a token -> answer; its row goes when it ends, and nobody is asked about it
 //!          an error that certainly made nothing drops the row; any other leaves it to the sweep
 //! renew:   row(new deadline) stored -> vendor's expiry moved, or confirmed before to be far enough -> answer
 //! revoke:  vendor deletes (from the lease's own data, row or no row) -> row dropped; a failure is noted and tried again
@@ -74,6 +75,12 @@
 //! - An assertion lives for 24 h at most, so that how long a retired key is published (48 h) needs no record of what it signed.
 //! - RS256 keys are made by `rsa` and sign with ring, whose signatures leak nothing by their time; 2048 bits, see
 //!   `engine::identity`. ES256 keys and all signatures take ring's own randomness, since it takes no other.
+//! - A vendor whose API is plain HTTP is a JSON document, for us as for users. It has words for calls and none for hosts,
+//!   redirects, secrets outside its auth block or bodies that are shown: what cannot be said needs no check.
+//! - A definition's declared field that no call sends is an error: it would be a limit that nobody keeps.
+//! - The definition is a part of the account: another one is another generation, and ends no key that it did not make.
+//! - A token's lease is as long as the token, even where the vendor gives it a longer life than was asked for, and its row
+//!   outlives a revoked lease: an inventory that forgot a token which works would lie.
 //! - `tidy` judges a row only where two listings, both begun after the row was live for the vendor's lag, do not show its key.
 
 pub mod base;

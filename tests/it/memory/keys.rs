@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
 use vault_plugin_secrets_ai::logical::{Error, Operation, Storage};
+use vault_plugin_secrets_ai::providers::ALL;
 
 use crate::support::bench::Bench;
 use crate::support::case::{CASES, Case};
@@ -96,12 +98,26 @@ async fn every_vendor_says_what_it_can_do() {
     let bench = Bench::new();
     let mount = bench.mount().await;
     let list = mount.send(Operation::List, "providers/", json!({})).await.expect("listed").data.expect("data");
-    assert_eq!(list["keys"], json!(["litellm", "openai", "openrouter"]));
-    for name in ["litellm", "openai", "openrouter"] {
+    let all = ALL.iter().map(|vendor| vendor.about().name.as_ref()).chain(["custom"]);
+    let all: BTreeSet<_> = all.collect();
+    assert_eq!(list["keys"], json!(all));
+    for name in all {
         let data = mount.read(&format!("providers/{name}")).await.expect("a vendor").data.expect("data");
-        for field in
-            ["create", "revoke", "revocation_speed", "unknown_outcome", "vendor_expiry", "config_fields", "role_fields"]
-        {
+        for field in [
+            "create",
+            "revoke",
+            "revocable",
+            "revocation_speed",
+            "renew",
+            "list",
+            "unknown_outcome",
+            "vendor_expiry",
+            "limits",
+            "unused",
+            "config_fields",
+            "role_fields",
+            "unproven",
+        ] {
             assert!(!data[field].is_null(), "{name}: {field}");
         }
     }
