@@ -33,8 +33,8 @@
 //!
 //! ```text
 //! mint:    row(minting) stored -> vendor creates -> row(live) stored -> answer
-//! token:   row(expiring) stored -> vendor gives a token -> answer; its row goes when it ends, and nobody is asked about it
 //!          an error that certainly made nothing drops the row; any other leaves it to the sweep
+//! token:   row(expiring) stored -> vendor gives a token -> answer; its row goes when it ends, and nobody is asked about it
 //! renew:   row(new deadline) stored -> vendor's expiry moved, or confirmed before to be far enough -> answer
 //! revoke:  vendor deletes (from the lease's own data, row or no row) -> row dropped; a failure is noted and tried again
 //! sweep:   minting rows that nobody works on: looked for at the vendor after 2, 10 and 60 minutes; live rows an hour past

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 use super::auth::{Auth, url};
 use super::format::{Bounds, Definition, ExpirySpec, FieldSpec, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step};
@@ -195,6 +195,9 @@ impl<'a> Walk<'a> {
         for (place, step) in definition.check.iter().enumerate() {
             self.step(&format!("check[{place}]"), step)?;
             self.only(&format!("check[{place}].take"), step, &["identity"])?;
+            if step.call.method != Method::GET && !step.repeatable {
+                return problem(format!("check[{place}].call"), "must change nothing: a GET, or repeatable");
+            }
         }
         let account = self.allowed.clone();
         let roles = definition.role.iter().map(|field| Source::Role(field.name.clone()));

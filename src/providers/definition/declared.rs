@@ -234,7 +234,9 @@ impl Vendor for Declared {
         let next = match &listing.pages {
             Pages::None => None,
             Pages::Cursor { at, .. } => answer.text(at).filter(|cursor| !cursor.is_empty()).map(str::to_owned),
-            Pages::After { more, .. } if more.holds(answer.body()) => last_id(),
+            Pages::After { more, .. } if more.holds(answer.body()) => {
+                Some(last_id().ok_or_else(|| answer.lacks("an id to go on from"))?)
+            }
             Pages::After { .. } => None,
             Pages::Offset { .. } => next_number(at, 0, entries.len(), entries.len()),
             Pages::Number { first, .. } => next_number(at, *first as usize, 1, entries.len()),

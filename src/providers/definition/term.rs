@@ -171,6 +171,17 @@ impl TryFrom<Value> for Term {
 }
 
 impl Term {
+    /// Whether a list is gone through in it.
+    fn repeats(&self) -> bool {
+        match self {
+            Self::Plain(_) | Self::Text(_) | Self::Of { .. } => false,
+            Self::Each { .. } => true,
+            Self::If { then, .. } => then.repeats(),
+            Self::Join(terms) | Self::List(terms) => terms.iter().any(Self::repeats),
+            Self::Object(entries) => entries.iter().any(|(_, term)| term.repeats()),
+        }
+    }
+
     fn of_object(mut entries: Map<String, Value>) -> Result<Self, String> {
         let source = |value: Value| value.as_str().ok_or("expected the name of a source")?.parse::<Source>();
         let term = if let Some(name) = entries.remove("$") {
@@ -179,8 +190,11 @@ impl Term {
             let or = entries.remove("or");
             Self::Of { source: source(name)?, form, or }
         } else if let Some(name) = entries.remove("$each") {
-            let make = entries.remove("do").ok_or("$each needs \"do\"")?;
-            Self::Each { source: source(name)?, make: Box::new(make.try_into()?) }
+            let make: Self = entries.remove("do").ok_or("$each needs \"do\"")?.try_into()?;
+            if make.repeats() {
+                return Err("$each within $each: it would multiply the lists".into());
+            }
+            Self::Each { source: source(name)?, make: Box::new(make) }
         } else if let Some(lists) = entries.remove("$join") {
             let Value::Array(lists) = lists else { return Err("$join needs a list of lists".into()) };
             Self::Join(lists.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
@@ -235,6 +249,7 @@ mod tests {
             json!({"$each": "role.a"}),
             json!({"$if": "role.a"}),
             json!({"a": "{nobody}"}),
+            json!({"$each": "role.a", "do": [{"$each": "role.a", "do": "{item}"}]}),
         ] {
             Term::try_from(bad.clone()).map(|_| ()).expect_err(&bad.to_string());
         }
