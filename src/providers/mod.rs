@@ -12,6 +12,7 @@ pub mod http;
 mod vendor;
 
 mod answer;
+mod aws;
 mod call;
 mod definition;
 mod listing;
