@@ -1,0 +1,253 @@
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use super::endpoint::{Endpoint, Service};
+use super::sigv4::pair;
+use super::{Credentials, Signer, xml};
+use crate::base::{Secret, redacted};
+use crate::providers::answer::{Answer, Failure, Said};
+use crate::providers::http::{Broken, Unread};
+use crate::providers::retry::{parse_retry_after, wait_before_retry};
+use crate::providers::talk::{BUDGET, TEXT_LIMIT, TRY_LIMIT, UNDO};
+use crate::providers::{Cx, Fault, FaultKind};
+
+/// One operation at AWS's Query APIs (IAM, STS): its calls share the credentials, a budget of time, and the secrets that
+/// no text may show. Each try is signed anew, for a signature is good for minutes only.
+pub(in crate::providers) struct Client<'a> {
+    pub(in crate::providers) cx: &'a Cx<'a>,
+    title: &'static str,
+    credentials: Credentials,
+    secrets: Vec<Secret>,
+    deadline: Instant,
+}
+
+/// One call: what to do, with what. No `Debug`, as `Call`.
+pub(in crate::providers) struct Query {
+    service: Service,
+    pub(in crate::providers) action: &'static str,
+    params: Vec<(String, String)>,
+    /// Sending it twice does no more than sending it once.
+    repeatable: bool,
+    /// It changes nothing, so an error proves nothing about what there is.
+    reads: bool,
+}
+
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+
+impl Query {
+    /// Reads; repeatable.
+    pub(in crate::providers) fn read(service: Service, action: &'static str) -> Self {
+        Self { reads: true, ..Self::change(service, action).repeatable() }
+    }
+
+    /// Creates or changes; not repeatable unless said so.
+    pub(in crate::providers) fn change(service: Service, action: &'static str) -> Self {
+        Self { service, action, params: Vec::new(), repeatable: false, reads: false }
+    }
+
+    pub(in crate::providers) fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+
+    pub(in crate::providers) fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.params.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    fn form(&self) -> String {
+        let fixed = [pair("Action", self.action), pair("Version", self.service.version())];
+        let params = self.params.iter().map(|(name, value)| pair(name, value));
+        fixed.into_iter().chain(params).collect::<Vec<_>>().join("&")
+    }
+}
+
+impl<'a> Client<'a> {
+    /// `title` is the vendor's, for the log.
+    pub(in crate::providers) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
+        let unfit = || Fault::new(FaultKind::Refused, "was not called: the credential is not one of AWS's");
+        let credentials = Credentials::unseal(&cx.account.credential).ok_or_else(unfit)?;
+        let secrets = credentials.secrets();
+        Ok(Self { cx, title, credentials, secrets, deadline: Instant::now() + BUDGET })
+    }
+
+    /// The same operation with time to undo what it has made.
+    pub(in crate::providers) fn undo(&self) -> Self {
+        Self {
+            cx: self.cx,
+            title: self.title,
+            credentials: self.credentials.clone(),
+            secrets: self.secrets.clone(),
+            deadline: Instant::now() + UNDO,
+        }
+    }
+
+    /// Whether something can still be waited for.
+    pub(in crate::providers) fn has_time(&self, wait: std::time::Duration) -> bool {
+        Instant::now() + wait < self.deadline
+    }
+
+    /// Sends a call, again where that is safe. The answer is the content of `<Action>Result`, or null where there is none.
+    pub(in crate::providers) async fn send(&self, query: Query) -> Result<Answer, Failure> {
+        let endpoint = Endpoint::of(query.service, &self.cx.account.endpoint);
+        let checked = self.cx.http.check(&endpoint.url);
+        checked.map_err(|problem| unsent(Fault::invalid(format!("was not called: {problem}"))))?;
+        let form = query.form();
+        // Held while waiting too: what the vendor slows down should not be joined by others.
+        let _turn = self.cx.http.turn(self.deadline).await.ok_or_else(|| {
+            unsent(Fault::new(
+                FaultKind::Busy { after: None },
+                "was not called: too many requests of this account are under way",
+            ))
+        })?;
+        let mut tries = 0;
+        let mut doubtful = false;
+        loop {
+            tries += 1;
+            let deadline = if query.repeatable { self.deadline.min(Instant::now() + TRY_LIMIT) } else { self.deadline };
+            let headers = self.signed(&endpoint, &form).map_err(unsent)?;
+            let outcome = self.cx.http.post_form(endpoint.url.clone(), headers, form.clone(), deadline).await;
+            let mut failure = match self.judge(&query, outcome) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            debug!(vendor = self.title, action = query.action, tries, fault = %failure.fault, "a call failed");
+            let wait = wait_before_retry(query.repeatable, &failure.fault.kind, tries, self.cx.rng);
+            match wait.filter(|wait| self.has_time(*wait)) {
+                Some(wait) => {
+                    doubtful |= failure.fault.kind == FaultKind::Unknown;
+                    sleep(wait).await;
+                }
+                None => {
+                    failure.doubtful = doubtful;
+                    if doubtful && failure.fault.kind.made_nothing() && !query.reads {
+                        // This try did nothing, but one before it may have.
+                        failure.fault.kind = FaultKind::Unknown;
+                    }
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    /// Text of the vendor, fit to be shown.
+    pub(in crate::providers) fn shown(&self, text: &str) -> String {
+        let secrets: Vec<&Secret> = self.secrets.iter().collect();
+        redacted(text, &secrets, TEXT_LIMIT)
+    }
+
+    fn signed(&self, endpoint: &Endpoint, form: &str) -> Result<HeaderMap, Fault> {
+        let signer = Signer {
+            credentials: &self.credentials,
+            region: endpoint.region,
+            service: endpoint.service.name(),
+            at: self.cx.clock.now(),
+        };
+        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(FORM))]);
+        for (name, value) in signer.headers("POST", &endpoint.url, &[("content-type", FORM)], form.as_bytes()) {
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
+                Fault::new(FaultKind::Refused, "was not called: the credential holds characters that no key has")
+            })?;
+            value.set_sensitive(name == AUTHORIZATION || name == "x-amz-security-token");
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        Ok(headers)
+    }
+
+    fn judge(&self, query: &Query, outcome: Result<Unread, Broken>) -> Result<Answer, Failure> {
+        let unread = outcome.map_err(|broken| {
+            unsent(match broken {
+                Broken::Unconnected(cause) => {
+                    Fault::new(FaultKind::Unreachable, format!("could not be reached: {}", self.shown(&cause)))
+                }
+                Broken::OutOfReach => {
+                    Fault::invalid("was not called: api_url is at an address that may not be reached")
+                }
+                Broken::Dropped(cause) => Fault::unknown(format!("broke the connection off: {}", self.shown(&cause))),
+                Broken::Late => Fault::unknown("did not answer in time"),
+                Broken::TooLong => Fault::unknown("sent an answer that is longer than any that makes sense"),
+            })
+        })?;
+        let document = xml::parse(&unread.bytes);
+        if let (200..=299, Some(document)) = (unread.status, &document)
+            && let Some(response) = document.get(format!("{}Response", query.action))
+        {
+            let result = response.get(format!("{}Result", query.action)).cloned();
+            return Ok(Answer::new(result.unwrap_or(Value::Null)));
+        }
+        Err(self.failure(query, &unread, document.as_ref()))
+    }
+
+    fn failure(&self, query: &Query, unread: &Unread, document: Option<&Value>) -> Failure {
+        let status = unread.status;
+        let said = document.and_then(|document| document.pointer("/ErrorResponse/Error")).and_then(said);
+        let (kind, what) = match (status, &said) {
+            (200..=299, _) => (FaultKind::Unknown, "sent an answer that is not AWS's own"),
+            (300..=399, _) => {
+                (FaultKind::Invalid { field: None }, "sent a redirect, which is not followed: check api_url")
+            }
+            (400..=599, Some(said)) => {
+                let after = unread.retry_after.as_deref();
+                kind_of(status, &said.code, after.and_then(|text| parse_retry_after(text, self.cx.clock.now())))
+            }
+            (401..=403, None) => (FaultKind::Refused, "does not permit this"),
+            (429, None) => (FaultKind::Busy { after: None }, "asks to slow down"),
+            (400..=499, None) => (FaultKind::Unknown, "sent an error that is not the vendor's own: check api_url"),
+            _ => (FaultKind::Unknown, "failed"),
+        };
+        // A proxy's page, or a redirect, says nothing about what the vendor behind it did.
+        let proven = query.reads || (said.is_some() && status >= 400);
+        let kind = if proven { kind } else { FaultKind::Unknown };
+        let text = match &said {
+            Some(said) => format!("{what} ({}): {}", self.shown(&said.code), self.shown(&said.message)),
+            None => format!("{what} ({status})"),
+        };
+        Failure { fault: Fault::new(kind, text), status: Some(status), said: said.map(Box::new), doubtful: false }
+    }
+}
+
+/// The vendor itself, not a proxy in between, answered with this code.
+pub(in crate::providers) fn has_code(failure: &Failure, code: &str) -> bool {
+    failure.said.as_ref().is_some_and(|said| said.code == code)
+}
+
+const fn unsent(fault: Fault) -> Failure {
+    Failure { fault, status: None, said: None, doubtful: false }
+}
+
+fn said(error: &Value) -> Option<Said> {
+    let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let said = Said { message: text("Message"), code: text("Code"), param: None };
+    Some(said).filter(|said| !said.code.is_empty())
+}
+
+/// What a code means (IAM API Reference, "Common Errors" and the errors of each action; STS has the same). The status says
+/// less: a limit of the account, a conflict and a change at the same moment are all 409.
+fn kind_of(status: u16, code: &str, after: Option<std::time::Duration>) -> (FaultKind, &'static str) {
+    match code {
+        "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
+            (FaultKind::Busy { after }, "asks to slow down")
+        }
+        // "Rejected because multiple requests to change this object were submitted simultaneously": not done.
+        "ConcurrentModification" => (FaultKind::Busy { after }, "is changing this already"),
+        "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "UnrecognizedClientException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "AuthFailure" => (FaultKind::Refused, "refuses the credential"),
+        "AccessDenied" | "AccessDeniedException" | "NotAuthorized" | "OptInRequired" | "UnmodifiableEntity" => {
+            (FaultKind::Refused, "does not permit this")
+        }
+        "LimitExceeded" => (FaultKind::Refused, "has reached a limit of the account"),
+        // Whoever made it may have been we, in a request that was thought lost.
+        "EntityAlreadyExists" => (FaultKind::Unknown, "has one of that name already"),
+        _ if status >= 500 => (FaultKind::Unknown, "failed"),
+        _ => (FaultKind::Invalid { field: None }, "refuses the request"),
+    }
+}
