@@ -182,7 +182,9 @@ impl<'a> Client<'a> {
 
     fn failure(&self, query: &Query, unread: &Unread, document: Option<&Value>) -> Failure {
         let status = unread.status;
-        let said = document.and_then(|document| document.pointer("/ErrorResponse/Error")).and_then(said);
+        // AWS's IAM and STS write the first; botocore reads both, as an emulator writes the second.
+        let errors = ["/ErrorResponse/Error", "/ErrorResponse/Errors/Error"];
+        let said = document.and_then(|document| errors.iter().find_map(|at| document.pointer(at))).and_then(said);
         let (kind, what) = match (status, &said) {
             (200..=299, _) => (FaultKind::Unknown, "sent an answer that is not AWS's own"),
             (300..=399, _) => {
