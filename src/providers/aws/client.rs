@@ -253,3 +253,95 @@ fn kind_of(status: u16, code: &str, after: Option<std::time::Duration>) -> (Faul
         _ => (FaultKind::Invalid { field: None }, "refuses the request"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{SystemClock, SystemRng};
+    use crate::providers::{Account, Http, Network};
+    use crate::schema::Values;
+
+    /// What is made of an answer to `CreateUser`, or to `ListUsers`.
+    fn judge(reads: bool, status: u16, body: &str) -> Result<Answer, Failure> {
+        let credentials = Credentials {
+            access_key_id: "ASIAIOSFODNN7EXAMPLE".into(),
+            secret_access_key: "hunter22hunter22".into(),
+            session_token: Some("session/token+22==".into()),
+        };
+        let account = Account {
+            endpoint: "https://iam.amazonaws.com".parse().expect("a URL"),
+            client_url: String::new(),
+            identity: Values::default(),
+            credential: credentials.seal(),
+        };
+        let http = Http::new(&Network::default()).expect("a client");
+        let cx = Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng };
+        let client = Client::new(&cx, "Acme").expect("a client");
+        let query = match reads {
+            true => Query::read(Service::Iam, "ListUsers"),
+            false => Query::change(Service::Iam, "CreateUser"),
+        };
+        client.judge(&query, Ok(Unread { status, bytes: body.as_bytes().to_vec(), retry_after: Some("7".into()) }))
+    }
+
+    fn error(code: &str, message: &str) -> String {
+        format!("<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>")
+    }
+
+    // IAM repeats the signed headers where a signature is wrong, and the session token is one of them.
+    #[test]
+    fn no_fault_shows_what_aws_echoes() {
+        let echo = error(
+            "SignatureDoesNotMatch",
+            "The Canonical String should have been 'POST x-amz-security-token:session/token+22== hunter22hunter22'",
+        );
+        let failure = judge(false, 403, &echo).expect_err("refused");
+        assert_eq!(failure.fault.kind, FaultKind::Refused);
+        let shown = format!("{} {failure:?}", failure.fault);
+        assert!(shown.contains("[redacted]") && !shown.contains("22"), "{shown}");
+    }
+
+    #[test]
+    fn an_error_means_what_its_code_says() {
+        let busy = FaultKind::Busy { after: Some(std::time::Duration::from_secs(7)) };
+        for (status, code, kind) in [
+            (400, "Throttling", busy.clone()),
+            (409, "ConcurrentModification", busy),
+            (409, "LimitExceeded", FaultKind::Refused),
+            (409, "EntityAlreadyExists", FaultKind::Unknown),
+            (403, "ExpiredToken", FaultKind::Refused),
+            (400, "MalformedInput", FaultKind::Invalid { field: None }),
+            (404, "NoSuchEntity", FaultKind::Invalid { field: None }),
+            (500, "ServiceFailure", FaultKind::Unknown),
+        ] {
+            let failure = judge(false, status, &error(code, "why")).expect_err(code);
+            assert_eq!(failure.fault.kind, kind, "{code}");
+            assert!(has_code(&failure, code));
+        }
+    }
+
+    #[test]
+    fn what_is_not_aws_own_proves_nothing() {
+        for (status, body) in [
+            (200, "<html>hello</html>"),
+            (200, "{}"),
+            (200, ""),
+            (200, "<DeleteUserResponse/>"),
+            (302, ""),
+            (403, "<html>blocked</html>"),
+            (404, "{\"error\": {\"message\": \"no\"}}"),
+            (404, "<ErrorResponse><Error><Code></Code></Error></ErrorResponse>"),
+            (429, ""),
+            (503, ""),
+        ] {
+            let failure = judge(false, status, body).expect_err(body);
+            assert_eq!(failure.fault.kind, FaultKind::Unknown, "{status} {body}");
+            assert!(failure.said.is_none());
+        }
+        let redirect = judge(true, 302, "").expect_err("a redirect");
+        assert_eq!(redirect.fault.kind, FaultKind::Invalid { field: None }, "reading changed nothing");
+        let made =
+            "<CreateUserResponse><CreateUserResult><User><Arn>a</Arn></User></CreateUserResult></CreateUserResponse>";
+        assert_eq!(judge(false, 200, made).expect("made").text("/User/Arn"), Some("a"));
+    }
+}
