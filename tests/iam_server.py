@@ -145,11 +145,13 @@ def typed(shape, value, problems):
         return {name: typed(shape.members[name], part, problems) for name, part in value.items() if name not in unknown}
     if shape.type_name == "list":
         return [typed(shape.member, value[index], problems) for index in sorted(value, key=int)]
+    limits = shape.metadata
     if shape.type_name == "integer":
+        if not limits.get("min", int(value)) <= int(value) <= limits.get("max", int(value)):
+            problems.append(f"{shape.name}: {value} is out of its limits")
         return int(value)
     if shape.type_name == "boolean":
         return {"true": True, "false": False}[value]
-    limits = shape.metadata
     if not limits.get("min", 0) <= len(value) <= limits.get("max", len(value)):
         problems.append(f"{shape.name}: {value!r} has {len(value)} characters")
     # The model writes \\u002F, which is Python's too.
