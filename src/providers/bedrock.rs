@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::answer::seconds_until;
 use super::aws::{Base, CallerIdentity, Client, Credentials, LONGEST_TOKEN, bedrock_token, fields};
+use super::vendor::texts;
 use super::{
     Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, FaultKind, Find, Gone, Issued, Limits, Order, Page,
     Probe, Purpose, Ref, Scope, Source, Vendor,
@@ -22,9 +23,10 @@ pub(super) struct Bedrock;
 const TITLE: &str = "Amazon Bedrock (short-term keys)";
 const LONGEST: Duration = Duration::from_secs(LONGEST_TOKEN);
 
-static ABOUT: LazyLock<About> = LazyLock::new(|| About {
-    name: "bedrock",
-    title: TITLE,
+static ABOUT: LazyLock<About> = LazyLock::new(|| {
+    About {
+    name: "bedrock".into(),
+    title: TITLE.into(),
     account: fields(),
     // Nothing at AWS is asked about a key, so no answer of another account can mislead.
     identity_is_complete: true,
@@ -35,15 +37,16 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         find: Find::Never,
         expiry: Expiry::Fixed(Limits { shortest: Duration::from_secs(1), longest: LONGEST }),
         purposes: &[Purpose::Lease],
-        limits: &[],
+        limits: texts(&[]),
     },
     name_limit: 128,
-    revocation: "Never before its expiry, unless AWS refuses what signed it: deactivate that access key, or deny bedrock:CallWithBearerToken to its user.",
-    unproven: &[
+    revocation: "Never before its expiry, unless AWS refuses what signed it: deactivate that access key, or deny bedrock:CallWithBearerToken to its user.".into(),
+    unproven: texts(&[
         "A key ends with the credential that signed it; when temporary credentials end is not known here.",
         "How soon a key is refused whose access key was deactivated is not documented.",
         "A key is good in the region of its config only; other partitions than AWS and AWS GovCloud (US) have not been tried.",
-    ],
+    ]),
+}
 });
 
 #[async_trait]
@@ -57,8 +60,7 @@ impl Vendor for Bedrock {
         let mut identity = Values::default();
         identity.insert("region", base.region.as_str().into());
         identity.insert("api_url", base.endpoint.as_str().trim_end_matches('/').into());
-        let client_url = base.client_url();
-        Ok(Account { client_url, identity, credential: base.credentials.seal(), endpoint: base.endpoint })
+        Ok(base.account(identity))
     }
 
     fn scope(&self, _: &Account, _: &Values) -> Result<Scope, Invalid> {
@@ -77,10 +79,8 @@ impl Vendor for Bedrock {
             return Err(Fault::invalid("makes nothing but keys of some hours"));
         }
         let unfit = |what| Fault::new(FaultKind::Refused, format!("was not asked: {what}"));
-        let account = cx.account;
-        let credentials =
-            Credentials::unseal(&account.credential).ok_or_else(|| unfit("the credential is not one of AWS's"))?;
-        let region = account.identity.need("region").map_err(|_| unfit("no region is set"))?;
+        let credentials = Credentials::of(cx.account).ok_or_else(|| unfit("the credential is not one of AWS's"))?;
+        let region = cx.account.identity.need("region").map_err(|_| unfit("no region is set"))?;
         // The signature counts from the whole second.
         let now = cx.clock.now();
         let now = Time::from_timestamp(now.timestamp(), 0).unwrap_or(now);
@@ -95,6 +95,7 @@ impl Vendor for Bedrock {
             // It has no id: a text that names it, and no part of it.
             key: Ref::new(&order.name.0, &[]),
             secret: bedrock_token(&credentials, region, now, seconds),
+            parts: BTreeMap::new(),
             expires: Some(now + Duration::from_secs(seconds)),
             headers: BTreeMap::new(),
             warnings,
@@ -138,7 +139,7 @@ mod tests {
         let before = account(json!({})).expect("valid");
         let after = json!({"access_key_id": "ASIAIOSFODNN7EXAMPLE", "secret_access_key": "b", "session_token": "c"});
         let after = account(after).expect("valid");
-        assert!(before.identity == after.identity && before.credential != after.credential);
+        assert!(before.identity == after.identity && before.secrets != after.secrets);
         let default = account(json!({"api_url": "https://iam.amazonaws.com/"})).expect("valid");
         assert!(before.identity == default.identity, "the default is written out");
         assert!(before.identity != account(json!({"region": "eu-west-1"})).expect("valid").identity);

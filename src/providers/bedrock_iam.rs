@@ -5,6 +5,7 @@ use async_trait::async_trait;
 
 use self::session::Session;
 use super::aws::{Base, fields};
+use super::vendor::texts;
 use super::{
     Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, Find, Gone, Issued, Limits, Order, Page, Probe, Purpose,
     Ref, Scope, Source, Vendor,
@@ -36,8 +37,8 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             .default(DEFAULT_PATH),
     ]);
     About {
-        name: "bedrock-iam",
-        title: TITLE,
+        name: "bedrock-iam".into(),
+        title: TITLE.into(),
         account,
         // It names the account, and what STS and IAM say is compared with it.
         identity_is_complete: true,
@@ -65,17 +66,17 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             // Days, rounded up.
             expiry: Expiry::Fixed(Limits { shortest: DAY, longest: DAY.saturating_mul(LONGEST_DAYS) }),
             purposes: &[Purpose::Lease, Purpose::Static],
-            limits: &["permissions", "models"],
+            limits: texts(&["permissions", "models"]),
         },
         name_limit: 64,
-        revocation: "Usually within seconds; IAM promises only that changes arrive in the end.",
-        unproven: &[
+        revocation: "Usually within seconds; IAM promises only that changes arrive in the end.".into(),
+        unproven: texts(&[
             "Nothing was tried at AWS itself: requests and answers follow its published model, and an emulator.",
             "How long a fresh user may be missing from the list, or be unknown to the next request, is not documented.",
             "How soon a deleted key is refused is not documented.",
             "An account has 5,000 users unless its quota was raised, and a key takes one.",
             "A check of the access key changes nothing, so it cannot tell whether the key may create and delete users.",
-        ],
+        ]),
     }
 });
 
@@ -100,8 +101,7 @@ impl Vendor for BedrockIam {
         identity.insert("api_url", base.endpoint.as_str().trim_end_matches('/').into());
         identity.insert("account_id", account_id.into());
         identity.insert("user_path", path.into());
-        let client_url = base.client_url();
-        Ok(Account { client_url, identity, credential: base.credentials.seal(), endpoint: base.endpoint })
+        Ok(base.account(identity))
     }
 
     fn scope(&self, _: &Account, values: &Values) -> Result<Scope, Invalid> {
@@ -199,7 +199,7 @@ mod tests {
         let before = account(json!({})).expect("valid");
         let after = json!({"access_key_id": "AKIAI44QH8DHBEXAMPLE", "secret_access_key": "b", "region": "us-east-1"});
         let after = account(after).expect("valid");
-        assert!(before.identity == after.identity && before.credential != after.credential);
+        assert!(before.identity == after.identity && before.secrets != after.secrets);
         for (field, value) in
             [("account_id", "210987654321"), ("user_path", "/other/"), ("api_url", "https://a.example")]
         {

@@ -2,6 +2,7 @@ use reqwest::Url;
 
 use super::Credentials;
 use super::endpoint::Partition;
+use crate::providers::Account;
 use crate::providers::account::base_url;
 use crate::schema::{Field, Invalid, Kind, Values};
 
@@ -19,7 +20,7 @@ pub(in crate::providers) fn fields() -> Vec<Field> {
     let mut fields = Credentials::fields().to_vec();
     fields.extend([
         Field::new("region", Kind::Text, "Region whose Bedrock the keys are for, such as eu-central-1.").required(),
-        Field::new("api_url", Kind::Text, "URL of IAM; one that is not AWS's own serves STS too, as an emulator does.")
+        Field::new("api_url", Kind::Url, "URL of IAM; one that is not AWS's own serves STS too, as an emulator does.")
             .default("https://iam.amazonaws.com, or that of the region's partition"),
     ]);
     fields
@@ -35,8 +36,12 @@ impl Base {
         Ok(Self { endpoint, region: region.to_owned(), credentials: Credentials::read(values)? })
     }
 
-    /// What clients set as their base URL (botocore 1.44.8, `bedrock-runtime`).
-    pub(in crate::providers) fn client_url(&self) -> String {
-        format!("https://bedrock-runtime.{}.amazonaws.com", self.region)
+    /// The account of that identity. All parts of the credentials are among its secrets, the id of the access key too:
+    /// another key is no other account.
+    pub(in crate::providers) fn account(self, identity: Values) -> Account {
+        // What clients set as their base URL (botocore 1.44.8, `bedrock-runtime`).
+        let client_url = format!("https://bedrock-runtime.{}.amazonaws.com", self.region);
+        let credential = self.credentials.secret_access_key.clone();
+        Account { endpoint: self.endpoint, client_url, identity, credential, secrets: self.credentials.into_secrets() }
     }
 }

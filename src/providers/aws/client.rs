@@ -68,7 +68,7 @@ impl<'a> Client<'a> {
     /// `title` is the vendor's, for the log.
     pub(in crate::providers) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
         let unfit = || Fault::new(FaultKind::Refused, "was not called: the credential is not one of AWS's");
-        let credentials = Credentials::unseal(&cx.account.credential).ok_or_else(unfit)?;
+        let credentials = Credentials::of(cx.account).ok_or_else(unfit)?;
         let secrets = credentials.secrets();
         Ok(Self { cx, title, credentials, secrets, deadline: Instant::now() + BUDGET })
     }
@@ -206,7 +206,13 @@ impl<'a> Client<'a> {
             Some(said) => format!("{what} ({}): {}", self.shown(&said.code), self.shown(&said.message)),
             None => format!("{what} ({status})"),
         };
-        Failure { fault: Fault::new(kind, text), status: Some(status), said: said.map(Box::new), doubtful: false }
+        Failure {
+            fault: Fault::new(kind, text),
+            status: Some(status),
+            said: said.map(Box::new),
+            bare: false,
+            doubtful: false,
+        }
     }
 }
 
@@ -216,7 +222,7 @@ pub(in crate::providers) fn has_code(failure: &Failure, code: &str) -> bool {
 }
 
 const fn unsent(fault: Fault) -> Failure {
-    Failure { fault, status: None, said: None, doubtful: false }
+    Failure { fault, status: None, said: None, bare: false, doubtful: false }
 }
 
 fn said(error: &Value) -> Option<Said> {
@@ -272,7 +278,8 @@ mod tests {
             endpoint: "https://iam.amazonaws.com".parse().expect("a URL"),
             client_url: String::new(),
             identity: Values::default(),
-            credential: credentials.seal(),
+            credential: credentials.secret_access_key.clone(),
+            secrets: credentials.into_secrets(),
         };
         let http = Http::new(&Network::default()).expect("a client");
         let cx = Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng };

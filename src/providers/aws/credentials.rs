@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use crate::base::Secret;
+use crate::providers::Account;
 use crate::schema::{Field, Invalid, Kind, Values};
 
 /// What requests to AWS are signed with. `Debug` hides the secrets.
@@ -10,8 +13,9 @@ pub(in crate::providers) struct Credentials {
     pub(in crate::providers) session_token: Option<Secret>,
 }
 
-/// Between the parts of a sealed set: `read` lets no part hold it.
-const SEPARATOR: char = '\n';
+const ACCESS_KEY_ID: &str = "access_key_id";
+const SECRET_ACCESS_KEY: &str = "secret_access_key";
+const SESSION_TOKEN: &str = "session_token";
 /// Ids of IAM users' access keys and of temporary ones begin so (IAM User Guide, "Unique identifiers").
 const LONG_TERM: &str = "AKIA";
 const TEMPORARY: &str = "ASIA";
@@ -20,14 +24,9 @@ impl Credentials {
     /// Fields of a config.
     pub(in crate::providers) fn fields() -> [Field; 3] {
         [
-            Field::new("access_key_id", Kind::VendorId, "Id of the access key that signs (AKIA…, or ASIA…).")
-                .required(),
-            Field::new("secret_access_key", Kind::Secret, "Secret of that access key.").required(),
-            Field::new(
-                "session_token",
-                Kind::Secret,
-                "Session token of temporary credentials (ASIA…); null clears it.",
-            ),
+            Field::new(ACCESS_KEY_ID, Kind::VendorId, "Id of the access key that signs (AKIA…, or ASIA…).").required(),
+            Field::new(SECRET_ACCESS_KEY, Kind::Secret, "Secret of that access key.").required(),
+            Field::new(SESSION_TOKEN, Kind::Secret, "Session token of temporary credentials (ASIA…); null clears it."),
         ]
     }
 
@@ -43,19 +42,19 @@ impl Credentials {
                 Err(Invalid::new(field, "holds white space or characters that no key has: was a line end pasted?"))
             }
         };
-        let access_key_id = values.need("access_key_id")?;
-        let secret_access_key = values.need("secret_access_key")?;
-        let session_token = values.text("session_token").filter(|token| !token.is_empty());
-        plain("access_key_id", access_key_id)?;
-        plain("secret_access_key", secret_access_key)?;
+        let access_key_id = values.need(ACCESS_KEY_ID)?;
+        let secret_access_key = values.need(SECRET_ACCESS_KEY)?;
+        let session_token = values.text(SESSION_TOKEN).filter(|token| !token.is_empty());
+        plain(ACCESS_KEY_ID, access_key_id)?;
+        plain(SECRET_ACCESS_KEY, secret_access_key)?;
         match session_token {
             None if access_key_id.starts_with(TEMPORARY) => {
-                return Err(Invalid::new("session_token", "is required: an access key ASIA… is a temporary one"));
+                return Err(Invalid::new(SESSION_TOKEN, "is required: an access key ASIA… is a temporary one"));
             }
             Some(_) if access_key_id.starts_with(LONG_TERM) => {
-                return Err(Invalid::new("session_token", "must be null: an access key AKIA… has none"));
+                return Err(Invalid::new(SESSION_TOKEN, "must be null: an access key AKIA… has none"));
             }
-            Some(token) => plain("session_token", token)?,
+            Some(token) => plain(SESSION_TOKEN, token)?,
             None => {}
         }
         Ok(Self {
@@ -65,21 +64,23 @@ impl Credentials {
         })
     }
 
-    /// All parts as one secret, the credential of an `Account`: they change together, and only together are they one.
-    pub(in crate::providers) fn seal(&self) -> Secret {
-        let token = self.session_token.as_ref().map_or("", Secret::expose);
-        let parts = [&self.access_key_id, self.secret_access_key.expose(), token];
-        parts.join(&SEPARATOR.to_string()).into()
+    /// The parts by the names of their fields.
+    pub(in crate::providers) fn into_secrets(self) -> BTreeMap<String, Secret> {
+        let parts = [
+            (ACCESS_KEY_ID, Some(self.access_key_id.into())),
+            (SECRET_ACCESS_KEY, Some(self.secret_access_key)),
+            (SESSION_TOKEN, self.session_token),
+        ];
+        parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))).collect()
     }
 
-    /// The parts of what `seal` made; none where it did not.
-    pub(in crate::providers) fn unseal(sealed: &Secret) -> Option<Self> {
-        let mut parts = sealed.expose().split(SEPARATOR);
-        let (id, secret, token) = (parts.next()?, parts.next()?, parts.next()?);
+    /// Those of an account; none where it has others.
+    pub(in crate::providers) fn of(account: &Account) -> Option<Self> {
+        let part = |name: &str| account.secrets.get(name).cloned();
         Some(Self {
-            access_key_id: id.to_owned(),
-            secret_access_key: secret.into(),
-            session_token: Some(token).filter(|token| !token.is_empty()).map(Secret::from),
+            access_key_id: part(ACCESS_KEY_ID)?.expose().to_owned(),
+            secret_access_key: part(SECRET_ACCESS_KEY)?,
+            session_token: part(SESSION_TOKEN),
         })
     }
 
@@ -99,17 +100,6 @@ mod tests {
         let fields = Credentials::fields();
         let values = Values::parse(&fields, body.as_object().expect("an object")).expect("valid").0;
         Credentials::read(&values).map_err(|invalid| invalid.field)
-    }
-
-    #[test]
-    fn what_was_sealed_comes_back() {
-        for token in [json!(null), json!("token/+=")] {
-            let id = if token.is_null() { "AKIAIOSFODNN7EXAMPLE" } else { "ASIAIOSFODNN7EXAMPLE" };
-            let body = json!({"access_key_id": id, "secret_access_key": "a/b+c=", "session_token": token});
-            let read = read(body).expect("valid");
-            assert_eq!(Credentials::unseal(&read.seal()), Some(read));
-        }
-        assert_eq!(Credentials::unseal(&"AKIA".into()), None);
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl<'a> Session<'a> {
         Ok(Issued {
             key: Ref::new(answer.need_id(&at("ServiceSpecificCredentialId"))?, &[(USER, user)]),
             secret: answer.need_secret(&at("ServiceCredentialSecret"))?,
+            parts: BTreeMap::new(),
             expires,
             headers: BTreeMap::new(),
             warnings,
