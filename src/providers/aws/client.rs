@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -85,7 +87,7 @@ impl<'a> Client<'a> {
     }
 
     /// Whether something can still be waited for.
-    pub(in crate::providers) fn has_time(&self, wait: std::time::Duration) -> bool {
+    pub(in crate::providers) fn has_time(&self, wait: Duration) -> bool {
         Instant::now() + wait < self.deadline
     }
 
@@ -233,7 +235,7 @@ fn said(error: &Value) -> Option<Said> {
 
 /// What a code means (IAM API Reference, "Common Errors" and the errors of each action; STS has the same). The status says
 /// less: a limit of the account, a conflict and a change at the same moment are all 409.
-fn kind_of(status: u16, code: &str, after: Option<std::time::Duration>) -> (FaultKind, &'static str) {
+fn kind_of(status: u16, code: &str, after: Option<Duration>) -> (FaultKind, &'static str) {
     match code {
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
             (FaultKind::Busy { after }, "asks to slow down")
@@ -267,6 +269,16 @@ mod tests {
     use crate::providers::{Account, Http, Network};
     use crate::schema::Values;
 
+    /// These calls need no assertion.
+    struct NoIssuer;
+
+    #[async_trait::async_trait]
+    impl crate::providers::Signer for NoIssuer {
+        async fn sign(&self, _: &str, _: Duration) -> Result<Secret, Fault> {
+            Err(Fault::invalid("has no issuer"))
+        }
+    }
+
     /// What is made of an answer to `CreateUser`, or to `ListUsers`.
     fn judge(reads: bool, status: u16, body: &str) -> Result<Answer, Failure> {
         let credentials = Credentials {
@@ -282,7 +294,8 @@ mod tests {
             secrets: credentials.into_secrets(),
         };
         let http = Http::new(&Network::default()).expect("a client");
-        let cx = Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng };
+        let cx =
+            Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng, signer: &NoIssuer };
         let client = Client::new(&cx, "Acme").expect("a client");
         let query = match reads {
             true => Query::read(Service::Iam, "ListUsers"),
@@ -310,7 +323,7 @@ mod tests {
 
     #[test]
     fn an_error_means_what_its_code_says() {
-        let busy = FaultKind::Busy { after: Some(std::time::Duration::from_secs(7)) };
+        let busy = FaultKind::Busy { after: Some(Duration::from_secs(7)) };
         for (status, code, kind) in [
             (400, "Throttling", busy.clone()),
             (409, "ConcurrentModification", busy),

@@ -8,9 +8,9 @@ mod tokens;
 use std::time::Duration;
 
 use serde_json::Value;
-use vault_plugin_secrets_ai::base::{Clock, SystemRng, Time};
+use vault_plugin_secrets_ai::base::{Clock, Secret, SystemRng, Time};
 use vault_plugin_secrets_ai::providers::{
-    Account, Cursor, Cx, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Probe, Purpose, Ref, Scope,
+    Account, Cursor, Cx, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Probe, Purpose, Ref, Scope, Signer,
     UNLISTED, Vendor,
 };
 use vault_plugin_secrets_ai::schema::{Field, Values};
@@ -37,6 +37,16 @@ impl Clock for Still {
     }
 }
 
+/// Signs nothing: for vendors that want no assertion.
+struct NoIssuer;
+
+#[async_trait::async_trait]
+impl Signer for NoIssuer {
+    async fn sign(&self, _: &str, _: Duration) -> Result<Secret, Fault> {
+        Err(Fault::invalid("was not asked: there is no issuer here"))
+    }
+}
+
 impl Stage {
     pub fn new(name: &str, now: Time, config: &Value, scope: &Value) -> Self {
         let vendor = UNLISTED.iter().copied().find(|vendor| vendor.about().name == name).expect("a vendor");
@@ -46,7 +56,7 @@ impl Stage {
     }
 
     fn cx(&self) -> Cx<'_> {
-        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng }
+        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng, signer: &NoIssuer }
     }
 
     pub async fn issue(&self, name: &str, life: Duration) -> Result<Issued, Fault> {
