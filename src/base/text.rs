@@ -43,7 +43,7 @@ pub fn redacted(text: &str, secrets: &[&Secret], limit: usize) -> String {
 
 /// Vendors echo the key they refuse ("Incorrect API key provided: sk-…"), often one that we do not know.
 fn hide_key_like_words(text: &str) -> String {
-    const PREFIXES: [&str; 6] = ["sk-", "sk_", "xai-", "ek_", "hvs.", "eyJ"];
+    const PREFIXES: [&str; 8] = ["sk-", "sk_", "xai-", "ek_", "hvs.", "eyJ", "ABSK", "bedrock-api-key-"];
     /// A prefix alone, as in "keys start with sk-", tells nothing.
     const SHORTEST_KEY: usize = 8;
     let in_key = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
@@ -51,8 +51,12 @@ fn hide_key_like_words(text: &str) -> String {
     let mut rest = text;
     while !rest.is_empty() {
         let word_end = rest.find(|c| !in_key(c)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(word_end);
+        let (word, mut after) = rest.split_at(word_end);
         let key = PREFIXES.iter().any(|prefix| word.starts_with(prefix)) && word.len() >= SHORTEST_KEY;
+        if key {
+            // A key that is base64 goes on behind these, which part other words.
+            after = after.trim_start_matches(|c| in_key(c) || "+/=".contains(c));
+        }
         out.push_str(if key { "[redacted]" } else { word });
         let gap_end = after.find(in_key).unwrap_or(after.len());
         let (gap, next) = after.split_at(gap_end);
@@ -89,6 +93,16 @@ mod tests {
         let text = "bad key hunter22; Incorrect API key provided: sk-proj-ab***yz. See docs";
         let shown = redacted(text, &[&admin], 200);
         assert_eq!(shown, "bad key [redacted]; Incorrect API key provided: [redacted] See docs");
+    }
+
+    #[test]
+    fn a_key_in_base64_is_hidden_to_its_end() {
+        for key in ["ABSKQmVk/cm9j+a0FQ/SUt==", "bedrock-api-key-YmVk/cm9j+a2="] {
+            assert_eq!(
+                redacted(&format!("bad key {key}, see https://docs"), &[], 80),
+                "bad key [redacted], see https://docs"
+            );
+        }
     }
 
     #[test]

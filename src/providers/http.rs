@@ -117,15 +117,45 @@ impl Http {
             None => request,
         };
         let limit = if call.method == Method::GET { LISTING_LIMIT } else { ANSWER_LIMIT };
+        self.exchange(request, &url, limit, deadline).await.map(Raw::from)
+    }
+
+    /// Posts a form once, as it was written and signed, and reads the whole answer, of whatever status and format.
+    pub(super) async fn post_form(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        form: String,
+        deadline: Instant,
+    ) -> Result<Unread, Broken> {
+        let request = self.client.post(url.clone()).headers(headers).body(form);
+        // Such APIs list by POST too.
+        self.exchange(request, &url, LISTING_LIMIT, deadline).await
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+        url: &Url,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Unread, Broken> {
         let exchanged = async {
             // Without a proxy the client's own resolver does this.
             if self.proxied {
-                check_resolved(&url).await.map_err(|_| Broken::OutOfReach)?;
+                check_resolved(url).await.map_err(|_| Broken::OutOfReach)?;
             }
             exchange(request, limit).await
         };
         timeout_at(deadline, exchanged).await.unwrap_or(Err(Broken::Late))
     }
+}
+
+/// An answer whose body nobody has looked at.
+pub(super) struct Unread {
+    pub(super) status: u16,
+    pub(super) bytes: Vec<u8>,
+    pub(super) retry_after: Option<String>,
 }
 
 /// An answer as it came.
@@ -157,7 +187,18 @@ pub(super) enum Broken {
     TooLong,
 }
 
-async fn exchange(request: reqwest::RequestBuilder, limit: usize) -> Result<Raw, Broken> {
+impl From<Unread> for Raw {
+    fn from(Unread { status, bytes, retry_after }: Unread) -> Self {
+        let body = match serde_json::from_slice(&bytes) {
+            Ok(json) => Body::Json(json),
+            Err(_) if bytes.trim_ascii().is_empty() => Body::Empty,
+            Err(_) => Body::Foreign,
+        };
+        Self { status, body, retry_after }
+    }
+}
+
+async fn exchange(request: reqwest::RequestBuilder, limit: usize) -> Result<Unread, Broken> {
     let mut response = request.send().await.map_err(|error| broken(&error))?;
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -168,12 +209,7 @@ async fn exchange(request: reqwest::RequestBuilder, limit: usize) -> Result<Raw,
         }
         bytes.extend_from_slice(&chunk);
     }
-    let body = match serde_json::from_slice(&bytes) {
-        Ok(json) => Body::Json(json),
-        Err(_) if bytes.trim_ascii().is_empty() => Body::Empty,
-        Err(_) => Body::Foreign,
-    };
-    Ok(Raw { status, body, retry_after })
+    Ok(Unread { status, bytes, retry_after })
 }
 
 fn broken(error: &reqwest::Error) -> Broken {

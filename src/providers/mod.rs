@@ -12,6 +12,7 @@ pub mod http;
 mod vendor;
 
 mod answer;
+mod aws;
 mod call;
 mod definition;
 mod listing;
@@ -20,6 +21,8 @@ mod retry;
 mod signer;
 mod talk;
 
+mod bedrock;
+mod bedrock_iam;
 mod litellm;
 mod openai;
 mod openrouter;
@@ -43,6 +46,9 @@ pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
 
 /// The vendors that are data.
 const DEFINITIONS: &[&str] = &[include_str!("definitions/xai.json"), include_str!("definitions/mistral.json")];
+
+/// Vendors that work but that the simulator does not know yet, so that no mount offers them.
+pub static UNLISTED: &[&dyn Vendor] = &[&bedrock::Bedrock, &bedrock_iam::BedrockIam];
 
 /// The vendor of that name.
 pub fn by_name(name: &str) -> Option<Arc<dyn Vendor>> {

@@ -15,13 +15,13 @@ use super::{Cx, Fault, FaultKind};
 use crate::base::{Secret, redacted};
 
 /// All calls of one operation, tries and waits included. With `UNDO` it stays under the 30 s that a mint may take.
-const BUDGET: Duration = Duration::from_secs(20);
+pub(super) const BUDGET: Duration = Duration::from_secs(20);
 /// What undoing may take after the budget is used up.
-const UNDO: Duration = Duration::from_secs(8);
+pub(super) const UNDO: Duration = Duration::from_secs(8);
 /// One try of a call that may be tried again. A call that may not has all that is left of the budget.
-const TRY_LIMIT: Duration = Duration::from_secs(8);
+pub(super) const TRY_LIMIT: Duration = Duration::from_secs(8);
 /// Longest text of a vendor that is shown, in characters.
-const TEXT_LIMIT: usize = 200;
+pub(super) const TEXT_LIMIT: usize = 200;
 /// Longest name of a vendor's field, in bytes.
 const FIELD_LIMIT: usize = 64;
 

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a check that cannot run here says so
 
 mod apps;
+mod aws;
 mod crash;
 mod docs;
 mod host;
