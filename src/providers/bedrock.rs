@@ -38,6 +38,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
         expiry: Expiry::Fixed(Limits { shortest: Duration::from_secs(1), longest: LONGEST }),
         purposes: &[Purpose::Lease],
         limits: texts(&[]),
+        unused: Vec::new(),
     },
     name_limit: 128,
     revocation: "Never before its expiry, unless AWS refuses what signed it: deactivate that access key, or deny bedrock:CallWithBearerToken to its user.".into(),

@@ -67,6 +67,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             expiry: Expiry::Fixed(Limits { shortest: DAY, longest: DAY.saturating_mul(LONGEST_DAYS) }),
             purposes: &[Purpose::Lease, Purpose::Static],
             limits: texts(&["permissions", "models"]),
+            unused: texts(&["switch off"]),
         },
         name_limit: 64,
         revocation: "Usually within seconds; IAM promises only that changes arrive in the end.".into(),
