@@ -46,6 +46,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/xai.json"),
     include_str!("definitions/mistral.json"),
     include_str!("definitions/portkey.json"),
+    include_str!("definitions/baseten.json"),
 ];
 
 /// The vendor of that name.

@@ -1,5 +1,6 @@
 //! The vendors that are plain: a file each, and a line here.
 
+mod baseten;
 mod mistral;
 mod portkey;
 mod xai;
@@ -11,5 +12,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<xai::Xai>("xai", "/xai"),
         Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
         Mounted::plain::<portkey::Portkey>("portkey", "/portkey"),
+        Mounted::plain::<baseten::Baseten>("baseten", "/baseten"),
     ]
 }
