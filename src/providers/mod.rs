@@ -47,6 +47,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/mistral.json"),
     include_str!("definitions/portkey.json"),
     include_str!("definitions/baseten.json"),
+    include_str!("definitions/langfuse.json"),
 ];
 
 /// The vendor of that name.

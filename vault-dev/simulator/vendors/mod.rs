@@ -1,6 +1,7 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod baseten;
+mod langfuse;
 mod mistral;
 mod portkey;
 mod xai;
@@ -13,5 +14,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
         Mounted::plain::<portkey::Portkey>("portkey", "/portkey"),
         Mounted::plain::<baseten::Baseten>("baseten", "/baseten"),
+        Mounted::plain::<langfuse::Langfuse>("langfuse", "/langfuse"),
     ]
 }
