@@ -48,6 +48,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/portkey.json"),
     include_str!("definitions/baseten.json"),
     include_str!("definitions/langfuse.json"),
+    include_str!("definitions/weaviate.json"),
 ];
 
 /// The vendor of that name.

@@ -4,6 +4,7 @@ mod baseten;
 mod langfuse;
 mod mistral;
 mod portkey;
+mod weaviate;
 mod xai;
 
 use crate::world::Mounted;
@@ -15,5 +16,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<portkey::Portkey>("portkey", "/portkey"),
         Mounted::plain::<baseten::Baseten>("baseten", "/baseten"),
         Mounted::plain::<langfuse::Langfuse>("langfuse", "/langfuse"),
+        Mounted::plain::<weaviate::Weaviate>("weaviate", "/weaviate"),
     ]
 }
