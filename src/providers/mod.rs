@@ -49,6 +49,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/baseten.json"),
     include_str!("definitions/langfuse.json"),
     include_str!("definitions/weaviate.json"),
+    include_str!("definitions/qdrant.json"),
 ];
 
 /// The vendor of that name.

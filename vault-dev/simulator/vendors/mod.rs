@@ -4,6 +4,7 @@ mod baseten;
 mod langfuse;
 mod mistral;
 mod portkey;
+mod qdrant;
 mod weaviate;
 mod xai;
 
@@ -17,5 +18,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<baseten::Baseten>("baseten", "/baseten"),
         Mounted::plain::<langfuse::Langfuse>("langfuse", "/langfuse"),
         Mounted::plain::<weaviate::Weaviate>("weaviate", "/weaviate"),
+        Mounted::plain::<qdrant::Qdrant>("qdrant", "/qdrant"),
     ]
 }
