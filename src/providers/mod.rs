@@ -50,6 +50,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/langfuse.json"),
     include_str!("definitions/weaviate.json"),
     include_str!("definitions/qdrant.json"),
+    include_str!("definitions/scaleway.json"),
 ];
 
 /// The vendor of that name.

@@ -5,6 +5,7 @@ mod langfuse;
 mod mistral;
 mod portkey;
 mod qdrant;
+mod scaleway;
 mod weaviate;
 mod xai;
 
@@ -19,5 +20,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<langfuse::Langfuse>("langfuse", "/langfuse"),
         Mounted::plain::<weaviate::Weaviate>("weaviate", "/weaviate"),
         Mounted::plain::<qdrant::Qdrant>("qdrant", "/qdrant"),
+        Mounted::plain::<scaleway::Scaleway>("scaleway", "/scaleway"),
     ]
 }
