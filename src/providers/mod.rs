@@ -51,6 +51,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/weaviate.json"),
     include_str!("definitions/qdrant.json"),
     include_str!("definitions/scaleway.json"),
+    include_str!("definitions/ibm.json"),
 ];
 
 /// The vendor of that name.

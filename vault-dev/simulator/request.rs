@@ -71,6 +71,12 @@ impl Request {
         Some((user.to_owned(), password.to_owned()))
     }
 
+    /// A field of a form.
+    pub fn form(&self, name: &str) -> Option<&str> {
+        let Body::Form(fields) = &self.body else { return None };
+        fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// The text of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

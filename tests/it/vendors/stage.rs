@@ -332,6 +332,8 @@ impl Stage {
             ("openai", _) => "/api_keys",
             ("openrouter", _) => "/keys",
             ("litellm", _) => "/key/generate",
+            // And not where its credential is exchanged for a token.
+            ("ibm", _) => "/apikeys",
             _ => "",
         };
         self.fail(json!({"method": "POST", "path_contains": path}), fault).await;

@@ -1,6 +1,7 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod baseten;
+mod ibm;
 mod langfuse;
 mod mistral;
 mod portkey;
@@ -21,5 +22,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<weaviate::Weaviate>("weaviate", "/weaviate"),
         Mounted::plain::<qdrant::Qdrant>("qdrant", "/qdrant"),
         Mounted::plain::<scaleway::Scaleway>("scaleway", "/scaleway"),
+        Mounted::plain::<ibm::Ibm>("ibm", "/ibm"),
     ]
 }
