@@ -52,6 +52,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/qdrant.json"),
     include_str!("definitions/scaleway.json"),
     include_str!("definitions/ibm.json"),
+    include_str!("definitions/vercel.json"),
 ];
 
 /// The vendor of that name.

@@ -7,6 +7,7 @@ mod mistral;
 mod portkey;
 mod qdrant;
 mod scaleway;
+mod vercel;
 mod weaviate;
 mod xai;
 
@@ -23,5 +24,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<qdrant::Qdrant>("qdrant", "/qdrant"),
         Mounted::plain::<scaleway::Scaleway>("scaleway", "/scaleway"),
         Mounted::plain::<ibm::Ibm>("ibm", "/ibm"),
+        Mounted::plain::<vercel::Vercel>("vercel", "/vercel"),
     ]
 }
