@@ -53,6 +53,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/scaleway.json"),
     include_str!("definitions/ibm.json"),
     include_str!("definitions/vercel.json"),
+    include_str!("definitions/bifrost.json"),
 ];
 
 /// The vendor of that name.

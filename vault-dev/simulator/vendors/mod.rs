@@ -1,6 +1,7 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod baseten;
+mod bifrost;
 mod ibm;
 mod langfuse;
 mod mistral;
@@ -25,5 +26,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<scaleway::Scaleway>("scaleway", "/scaleway"),
         Mounted::plain::<ibm::Ibm>("ibm", "/ibm"),
         Mounted::plain::<vercel::Vercel>("vercel", "/vercel"),
+        Mounted::plain::<bifrost::Bifrost>("bifrost", "/bifrost"),
     ]
 }
