@@ -54,6 +54,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/ibm.json"),
     include_str!("definitions/vercel.json"),
     include_str!("definitions/bifrost.json"),
+    include_str!("definitions/dashscope.json"),
 ];
 
 /// The vendor of that name.

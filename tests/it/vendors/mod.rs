@@ -8,3 +8,4 @@ mod keys;
 mod litellm;
 pub mod script;
 mod stage;
+mod tokens;

@@ -2,6 +2,7 @@
 
 mod baseten;
 mod bifrost;
+mod dashscope;
 mod ibm;
 mod langfuse;
 mod mistral;
@@ -27,5 +28,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<ibm::Ibm>("ibm", "/ibm"),
         Mounted::plain::<vercel::Vercel>("vercel", "/vercel"),
         Mounted::plain::<bifrost::Bifrost>("bifrost", "/bifrost"),
+        Mounted::plain::<dashscope::Dashscope>("dashscope", "/dashscope"),
     ]
 }
