@@ -55,6 +55,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/vercel.json"),
     include_str!("definitions/bifrost.json"),
     include_str!("definitions/dashscope.json"),
+    include_str!("definitions/openai-realtime.json"),
 ];
 
 /// The vendor of that name.

@@ -6,6 +6,7 @@ mod dashscope;
 mod ibm;
 mod langfuse;
 mod mistral;
+mod openai_realtime;
 mod portkey;
 mod qdrant;
 mod scaleway;
@@ -29,5 +30,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<vercel::Vercel>("vercel", "/vercel"),
         Mounted::plain::<bifrost::Bifrost>("bifrost", "/bifrost"),
         Mounted::plain::<dashscope::Dashscope>("dashscope", "/dashscope"),
+        Mounted::plain::<openai_realtime::OpenAiRealtime>("openai-realtime", "/openai-realtime"),
     ]
 }
