@@ -56,6 +56,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/bifrost.json"),
     include_str!("definitions/dashscope.json"),
     include_str!("definitions/openai-realtime.json"),
+    include_str!("definitions/xai-realtime.json"),
 ];
 
 /// The vendor of that name.

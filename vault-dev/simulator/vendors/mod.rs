@@ -13,6 +13,7 @@ mod scaleway;
 mod vercel;
 mod weaviate;
 mod xai;
+mod xai_realtime;
 
 use crate::world::Mounted;
 
@@ -31,5 +32,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<bifrost::Bifrost>("bifrost", "/bifrost"),
         Mounted::plain::<dashscope::Dashscope>("dashscope", "/dashscope"),
         Mounted::plain::<openai_realtime::OpenAiRealtime>("openai-realtime", "/openai-realtime"),
+        Mounted::plain::<xai_realtime::XaiRealtime>("xai-realtime", "/xai-realtime"),
     ]
 }
