@@ -57,6 +57,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/dashscope.json"),
     include_str!("definitions/openai-realtime.json"),
     include_str!("definitions/xai-realtime.json"),
+    include_str!("definitions/deepgram-grant.json"),
 ];
 
 /// The vendor of that name.

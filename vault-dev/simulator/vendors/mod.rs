@@ -3,6 +3,7 @@
 mod baseten;
 mod bifrost;
 mod dashscope;
+mod deepgram_grant;
 mod ibm;
 mod langfuse;
 mod mistral;
@@ -33,5 +34,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<dashscope::Dashscope>("dashscope", "/dashscope"),
         Mounted::plain::<openai_realtime::OpenAiRealtime>("openai-realtime", "/openai-realtime"),
         Mounted::plain::<xai_realtime::XaiRealtime>("xai-realtime", "/xai-realtime"),
+        Mounted::plain::<deepgram_grant::DeepgramGrant>("deepgram-grant", "/deepgram-grant"),
     ]
 }
