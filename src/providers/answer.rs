@@ -123,8 +123,8 @@ pub(super) enum Envelope<'a> {
     Common,
     /// That, and `{"detail": …}` as FastAPI writes it, so LiteLLM's validation.
     CommonOrDetail,
-    /// `{"error": "invalid_client", "error_description": …}` (RFC 6749, section 5.2).
-    OAuth,
+    /// `{"error": "invalid_client", "error_description": …}` (RFC 6749, section 5.2), or the first of these that fits.
+    OAuth(&'a [Shape]),
     /// The first of these that fits.
     Declared(&'a [Shape]),
 }
@@ -162,8 +162,8 @@ impl Said {
         match envelope {
             Envelope::Common => Self::common(body, false),
             Envelope::CommonOrDetail => Self::common(body, true),
-            Envelope::OAuth => Self::oauth(body),
-            Envelope::Declared(shapes) => shapes.iter().find_map(|shape| Self::declared(body, shape)),
+            Envelope::OAuth(shapes) => Self::oauth(body).or_else(|| Self::any(body, shapes)),
+            Envelope::Declared(shapes) => Self::any(body, shapes),
         }
     }
 
@@ -172,6 +172,10 @@ impl Said {
         let words = body.get("error_description").and_then(Value::as_str);
         let message = words.map_or_else(|| code.to_owned(), |words| format!("{code}: {words}"));
         Some(Self { message, code: code.to_owned(), param: None })
+    }
+
+    fn any(body: &Value, shapes: &[Shape]) -> Option<Self> {
+        shapes.iter().find_map(|shape| Self::declared(body, shape))
     }
 
     fn declared(body: &Value, shape: &Shape) -> Option<Self> {
@@ -226,8 +230,8 @@ pub(super) fn as_name<'a>(value: &'a Value, prefix: &str) -> Option<&'a str> {
     value.as_str().filter(|name| name.len() <= LONGEST && name.starts_with(prefix))
 }
 
-/// A moment in any form that a vendor writes: seconds or milliseconds since 1970, RFC 3339, the same without a zone, then
-/// UTC, or a date, then its first moment in UTC.
+/// A moment in any form that a vendor writes: seconds or milliseconds since 1970, RFC 3339, `2026-11-24T12:00+0000`, RFC
+/// 3339 without a zone, then UTC, or a date, then its first moment in UTC.
 pub(super) fn parse_time(value: &Value) -> Option<Time> {
     match value {
         Value::Number(number) => match number.as_i64()? {
@@ -238,6 +242,7 @@ pub(super) fn parse_time(value: &Value) -> Option<Time> {
         Value::String(text) => DateTime::parse_from_rfc3339(text)
             .map(|time| time.to_utc())
             .ok()
+            .or_else(|| Some(DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M%z").ok()?.to_utc()))
             .or_else(|| Some(text.parse::<NaiveDateTime>().ok()?.and_utc()))
             .or_else(|| Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc())),
         _ => None,
@@ -310,6 +315,8 @@ mod tests {
         assert_eq!(parse_time(&json!(1_795_522_087)).expect("a time").timestamp(), 1_795_522_087);
         assert_eq!(parse_time(&json!(1_795_522_087_000_i64)).expect("a time").timestamp(), 1_795_522_087);
         assert_eq!(parse_time(&json!("2026-11-25")).expect("a time").to_rfc3339(), "2026-11-25T00:00:00+00:00");
+        let minute = parse_time(&json!("2026-11-24T12:08+0000")).expect("a time");
+        assert_eq!(minute.timestamp(), 1_795_522_080);
         assert_eq!(parse_time(&json!("soon")), None);
     }
 

@@ -45,7 +45,23 @@ pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
 });
 
 /// The vendors that are data.
-const DEFINITIONS: &[&str] = &[include_str!("definitions/xai.json"), include_str!("definitions/mistral.json")];
+const DEFINITIONS: &[&str] = &[
+    include_str!("definitions/xai.json"),
+    include_str!("definitions/mistral.json"),
+    include_str!("definitions/portkey.json"),
+    include_str!("definitions/baseten.json"),
+    include_str!("definitions/langfuse.json"),
+    include_str!("definitions/weaviate.json"),
+    include_str!("definitions/qdrant.json"),
+    include_str!("definitions/scaleway.json"),
+    include_str!("definitions/ibm.json"),
+    include_str!("definitions/vercel.json"),
+    include_str!("definitions/bifrost.json"),
+    include_str!("definitions/dashscope.json"),
+    include_str!("definitions/openai-realtime.json"),
+    include_str!("definitions/xai-realtime.json"),
+    include_str!("definitions/deepgram-grant.json"),
+];
 
 /// Vendors that work but that the simulator does not know yet, so that no mount offers them.
 pub static UNLISTED: &[&dyn Vendor] = &[&bedrock::Bedrock, &bedrock_iam::BedrockIam];

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use super::answer::{Answer, Envelope, Failure, Said};
+use super::answer::{Answer, Envelope, Failure, Said, Shape};
 use super::call::Call;
 use super::http::{Body, Broken, Raw};
 use super::retry::{parse_retry_after, wait_before_retry};
@@ -53,6 +53,14 @@ impl<'a> Talk<'a> {
     /// Reads the vendor's errors out of another envelope.
     pub(super) fn with_envelope(self, envelope: Envelope<'a>) -> Self {
         Self { envelope, ..self }
+    }
+
+    /// The forms of errors that the vendor's definition declares.
+    pub(super) const fn shapes(&self) -> &'a [Shape] {
+        match self.envelope {
+            Envelope::Declared(shapes) | Envelope::OAuth(shapes) => shapes,
+            Envelope::Common | Envelope::CommonOrDetail => &[],
+        }
     }
 
     /// Adds a header that holds a credential.

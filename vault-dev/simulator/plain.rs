@@ -14,6 +14,11 @@ pub trait Plain: Send + Sized + 'static {
     /// What the simulator keeps of a key beside its name, its secret and its times.
     type Key: Send;
 
+    /// Whether the listing has pages.
+    const PAGED: bool = true;
+    /// The status that a key gets once it does not work any more.
+    const REFUSED: u16 = 401;
+
     fn routes() -> &'static [Route<Self>];
     /// Whether the request presents the admin credential as this vendor wants it.
     fn is_admin(request: &Request) -> bool;
@@ -104,10 +109,11 @@ impl<V: Plain> Vendor for V {
     fn example(&self, url: &str) -> Option<Value> {
         let Example { config, role, attempt } = V::example(url);
         Some(json!({
-            "config": config, "role": role,
+            "config": config, "role": role, "paged": V::PAGED,
             "attempt": {
                 "method": attempt.method, "url": format!("{url}{}", attempt.path), "header": attempt.header.0,
                 "value": attempt.header.1, "body": attempt.body, "beyond": attempt.beyond,
+                "refused": V::REFUSED,
             },
         }))
     }

@@ -122,7 +122,7 @@ impl Auth {
         let unset = || Fault::invalid("was not called: token_url is not a URL");
         let url: Url = cx.account.identity.text("token_url").and_then(|url| url.parse().ok()).ok_or_else(unset)?;
         let (content, headers) = self.token_request(cx)?;
-        let mut asking = Talk::bare(cx, talk.title)?.with_envelope(Envelope::OAuth);
+        let mut asking = Talk::bare(cx, talk.title)?.with_envelope(Envelope::OAuth(talk.shapes()));
         for (name, value) in headers {
             asking = asking.header(name, value);
         }
@@ -130,7 +130,9 @@ impl Auth {
         let call = Call::new(Method::POST, &[] as &[&str], true).content(content);
         let answer = asking.send_to(&url, call).await.map_err(|failure| {
             let text = format!("gives no token for the credential: it {}", failure.fault);
-            Fault::new(failure.fault.kind, text)
+            // The credential is all that can be wrong in this request, whatever the vendor's status for that is.
+            let refused = failure.said.is_some() && matches!(failure.status, Some(400 | 401 | 403));
+            Fault::new(if refused { FaultKind::Refused } else { failure.fault.kind }, text)
         })?;
         let value = answer.need_secret("/access_token")?;
         let life = answer.at("/expires_in").and_then(Value::as_u64).map_or(UNTOLD, Duration::from_secs);

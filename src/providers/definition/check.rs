@@ -7,7 +7,9 @@ use std::fmt;
 use http::{HeaderName, Method};
 
 use super::auth::{Auth, url};
-use super::format::{Bounds, Definition, ExpirySpec, FieldSpec, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step};
+use super::format::{
+    BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step,
+};
 use super::source::Source;
 use super::term::{Form, Term};
 
@@ -65,7 +67,11 @@ pub(super) fn check(definition: &Definition) -> Checked {
     if let Some(field) = definition.role.iter().position(|field| field.kind == KindSpec::Secret) {
         return problem(format!("role[{field}].type"), "a role holds no secret");
     }
-    for (at, given) in [("api_url", &definition.api_url), ("base_url", &definition.base_url)] {
+    let base_url = match &definition.base_url {
+        Some(BaseUrl::Default(url)) => Some(url),
+        Some(BaseUrl::Asked { .. }) | None => None,
+    };
+    for (at, given) in [("api_url", definition.api_url.as_ref()), ("base_url", base_url)] {
         if let Some(text) = given {
             url(at, text).map_err(|invalid| Problem { at: at.into(), text: invalid.problem })?;
         }
@@ -268,7 +274,7 @@ impl<'a> Walk<'a> {
                 match name.as_str() {
                     "secret" => secret = true,
                     "id" => drop(taken.insert(Source::Id)),
-                    "expires" => drop(self.used.insert(Source::Until)),
+                    "expires" | "expires_in" => drop(self.used.insert(Source::Until)),
                     "v" | "identity" | "name" | "created" => {
                         return Err(Problem { at: format!("{at}.take"), text: format!("{name:?} is taken") });
                     }
@@ -310,7 +316,7 @@ impl<'a> Walk<'a> {
             pointer(&format!("list.entry.{name}"), &pick.at)?;
         }
         if let Pages::Cursor { at, .. } = &listing.pages {
-            pointer("list.pages", at)?;
+            pointer("list.pages", &at.at)?;
         }
         for name in ["id", "name"] {
             if !listing.entry.contains_key(name) {

@@ -8,7 +8,7 @@ use super::super::vendor::{
 use super::super::{Account, Fault};
 use super::auth;
 use super::check;
-use super::format::{Bounds, Definition, ExpirySpec, FieldSpec, Pages};
+use super::format::{BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, Pages};
 use super::source::Scene;
 use super::step::{Made, Outcome, Session, entry};
 use crate::base::{Secret, Time};
@@ -58,7 +58,7 @@ impl Declared {
             if let Some(id) = self.definition.id.as_ref().and_then(|id| id.fill(&scene)) {
                 made.key.id = id;
             }
-            made.take(step, &answer)?;
+            made.take(step, &answer, scene.now)?;
         }
         Ok(())
     }
@@ -112,8 +112,13 @@ impl Vendor for Declared {
             let url = auth::url("token_url", values.text("token_url").unwrap_or(default))?;
             account.identity.insert("token_url", url.as_str().into());
         }
-        if let Some(default) = &definition.base_url {
-            let url = auth::url("base_url", values.text("base_url").unwrap_or(default))?;
+        let base_url = match &definition.base_url {
+            Some(BaseUrl::Default(default)) => Some(values.text("base_url").unwrap_or(default)),
+            Some(BaseUrl::Asked { .. }) => Some(values.need("base_url")?),
+            None => None,
+        };
+        if let Some(url) = base_url {
+            let url = auth::url("base_url", url)?;
             account.client_url = url.as_str().trim_end_matches('/').to_owned();
             account.identity.insert("base_url", account.client_url.as_str().into());
         }
@@ -179,15 +184,17 @@ impl Vendor for Declared {
             }
         };
         let mut warnings = Vec::new();
-        if order.until.is_some() && made.expires.is_none() && takes_expiry(&self.definition) {
+        let tells = takes_expiry(&self.definition);
+        let token = self.about.can.source == Origin::Token;
+        if order.until.is_some() && made.expires.is_none() && tells && !token {
             warnings.push(format!("{} set no expiry: if this key is not revoked, it stays", self.about.title));
         }
         if made.key.id.is_empty() {
             made.key.id.clone_from(&order.name.0);
         }
         let headers = self.definition.client_headers.clone();
-        // Where the vendor does not repeat the expiry, what was asked for holds.
-        let expires = if takes_expiry(&self.definition) { made.expires } else { order.until };
+        // Where the vendor does not repeat the expiry, what was asked for holds. A token always has one.
+        let expires = if tells && !token { made.expires } else { made.expires.or(order.until) };
         Ok(Issued { key: made.key, secret, parts: made.parts, expires, headers, warnings })
     }
 
@@ -233,7 +240,7 @@ impl Vendor for Declared {
         let last_id = || entries.last().and_then(|value| listing.entry.get("id")?.text(value));
         let next = match &listing.pages {
             Pages::None => None,
-            Pages::Cursor { at, .. } => answer.text(at).filter(|cursor| !cursor.is_empty()).map(str::to_owned),
+            Pages::Cursor { at, .. } => at.text(answer.body()),
             Pages::After { more, .. } if more.holds(answer.body()) => {
                 Some(last_id().ok_or_else(|| answer.lacks("an id to go on from"))?)
             }
@@ -262,7 +269,7 @@ fn parameter(pages: &Pages) -> &str {
 }
 
 fn takes_expiry(definition: &Definition) -> bool {
-    definition.create.iter().any(|step| step.take.contains_key("expires"))
+    definition.create.iter().any(|step| ["expires", "expires_in"].iter().any(|name| step.take.contains_key(*name)))
 }
 
 fn check_needs(specs: &[FieldSpec], values: &Values) -> Result<(), Invalid> {
@@ -281,8 +288,12 @@ fn about(definition: &Definition) -> About {
         Some(url) => api_url.default(url.clone()),
         None => api_url.required(),
     });
-    if let Some(url) = &definition.base_url {
-        account.push(Field::new("base_url", Kind::Text, "Base URL that clients are told.").default(url.clone()));
+    match &definition.base_url {
+        Some(BaseUrl::Default(url)) => {
+            account.push(Field::new("base_url", Kind::Text, "Base URL that clients are told.").default(url.clone()));
+        }
+        Some(BaseUrl::Asked { ask }) => account.push(Field::new("base_url", Kind::Text, ask.clone()).required()),
+        None => {}
     }
     if let Some(url) = definition.auth.token_url() {
         let help = "Where the credential is exchanged for the token that the admin API takes.";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ pub(super) struct Definition {
     /// Base of the admin API. Without one a config must name it.
     pub(super) api_url: Option<String>,
     /// What clients set as their base URL, where that is not `api_url`.
-    pub(super) base_url: Option<String>,
+    pub(super) base_url: Option<BaseUrl>,
     /// Fields of a config.
     pub(super) account: Vec<FieldSpec>,
     /// Whether those that are not secret name one account.
@@ -74,6 +75,16 @@ pub(super) struct Definition {
     #[serde(default)]
     pub(super) delete: Vec<Step>,
     pub(super) list: Option<Listing>,
+}
+
+/// What clients set as their base URL.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum BaseUrl {
+    /// This one, unless a config names another.
+    Default(String),
+    /// Each account has its own, so that a config must name it: the field's help.
+    Asked { ask: String },
 }
 
 /// A field of a config or a role.
@@ -185,7 +196,8 @@ pub(super) struct Step {
     /// Sending it twice does no more than sending it once. GET, PUT and DELETE are.
     #[serde(default)]
     pub(super) repeatable: bool,
-    /// What is taken from the answer: `id`, `secret`, `expires`, `identity`, and what later steps need as `key.…`.
+    /// What is taken from the answer: `id`, `secret`, `expires` (a time) or `expires_in` (seconds from now), `identity`, and
+    /// what later steps need as `key.…`.
     #[serde(default)]
     pub(super) take: BTreeMap<String, Pick>,
     /// What the lease's answer shows beside the key.
@@ -224,6 +236,8 @@ pub(super) struct Pick {
     pub(super) at: String,
     before: Option<String>,
     after_last: Option<String>,
+    /// The value of this parameter of the URL that is there.
+    parameter: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -235,14 +249,15 @@ enum PickForm {
         at: String,
         before: Option<String>,
         after_last: Option<String>,
+        parameter: Option<String>,
     },
 }
 
 impl From<PickForm> for Pick {
     fn from(form: PickForm) -> Self {
         match form {
-            PickForm::At(at) => Self { at, before: None, after_last: None },
-            PickForm::Part { at, before, after_last } => Self { at, before, after_last },
+            PickForm::At(at) => Self { at, before: None, after_last: None, parameter: None },
+            PickForm::Part { at, before, after_last, parameter } => Self { at, before, after_last, parameter },
         }
     }
 }
@@ -254,6 +269,10 @@ impl Pick {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             _ => return None,
+        };
+        let text = match &self.parameter {
+            Some(name) => query_value(&text, name)?,
+            None => text,
         };
         let text = match &self.before {
             Some(mark) => text.split_once(mark.as_str())?.0.to_owned(),
@@ -270,6 +289,12 @@ impl Pick {
     pub(super) fn value<'a>(&self, answer: &'a Value) -> Option<&'a Value> {
         answer.pointer(&self.at).filter(|value| !value.is_null())
     }
+}
+
+/// Vendors write links with and without their host.
+fn query_value(link: &str, name: &str) -> Option<String> {
+    let url = Url::parse("https://localhost").ok()?.join(link).ok()?;
+    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 /// What is at a pointer.
@@ -334,12 +359,40 @@ pub(super) enum Pages {
     /// All on one page.
     #[default]
     None,
-    /// The answer has a cursor at a pointer, sent as a parameter; without one it is the last page.
-    Cursor { at: String, parameter: String },
+    /// The answer has a cursor, sent as a parameter; without one it is the last page.
+    Cursor { at: Pick, parameter: String },
     /// The id of the last entry is sent as a parameter, as long as the answer says that there is more.
     After { parameter: String, more: Expect },
     /// The number of entries seen so far; ends with an empty page.
     Offset { parameter: String },
     /// The page's number, from `first`; ends with an empty page.
     Number { parameter: String, first: u32 },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_text_is_picked() {
+        let pick = |form: Value| serde_json::from_value::<Pick>(form).expect("a pick");
+        let answer = json!({
+            "key": "abc.def", "path": "a/b/c", "number": 5,
+            "next": "https://a.example/keys?pagesize=2&token=x%2Fy", "relative": "/keys?token=z",
+        });
+        for (form, text) in [
+            (json!("/key"), Some("abc.def")),
+            (json!("/number"), Some("5")),
+            (json!("/none"), None),
+            (json!({"at": "/key", "before": "."}), Some("abc")),
+            (json!({"at": "/path", "after_last": "/"}), Some("c")),
+            (json!({"at": "/next", "parameter": "token"}), Some("x/y")),
+            (json!({"at": "/relative", "parameter": "token"}), Some("z")),
+            (json!({"at": "/next", "parameter": "other"}), None),
+        ] {
+            assert_eq!(pick(form.clone()).text(&answer).as_deref(), text, "{form}");
+        }
+    }
 }

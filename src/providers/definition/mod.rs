@@ -112,7 +112,9 @@ mod tests {
                 "take": {"id": "/id", "secret": "/key"}
             }],
             "delete": [{"call": "DELETE /keys/{id}", "gone": [{"status": 404}]}],
-            "list": {"call": "GET /keys", "items": "/keys", "entry": {"id": "/id", "name": "/name"}, "lag": "10s"}
+            "list": {
+                "call": "GET /keys", "items": "/keys", "entry": {"id": "/id", "name": "/name"}, "lag": "10s", "pages": "none"
+            }
         })
     }
 
@@ -143,10 +145,32 @@ mod tests {
     }
 
     #[test]
+    fn a_base_url_that_each_account_has_for_itself_is_asked_for() {
+        let mut definition = good();
+        definition["base_url"] = json!({"ask": "URL of the cluster."});
+        let vendor = define(&Map::from_iter([(DEFINITION.to_owned(), definition)])).expect("valid");
+        let field = vendor.about().account.iter().find(|field| field.name == "base_url").expect("a field");
+        assert!(field.required && field.help == "URL of the cluster.");
+    }
+
+    #[test]
+    fn a_life_in_seconds_counts_as_an_expiry() {
+        let mut definition = good();
+        definition["create"][0]["body"] = json!({"name": "{name}", "models": {"$": "role.models"}});
+        definition["create"][0]["take"]["expires_in"] = json!("/expires_in");
+        define(&Map::from_iter([(DEFINITION.to_owned(), definition)])).map(drop).expect("valid");
+    }
+
+    #[test]
     fn an_error_says_where_in_the_definition_it_is() {
         for (pointer, value, says) in [
             ("/longest_name", json!(5), "longest_name: must be from 32"),
             ("/api_url", json!("ftp://a"), "api_url: must be an https URL"),
+            (
+                "/list/pages",
+                json!({"cursor": {"at": "next", "parameter": "c"}}),
+                "list.pages: \"next\" is not a JSON pointer",
+            ),
             ("/errors", json!([]), "errors: must name"),
             ("/auth", json!({"bearer": "team"}), "auth: \"team\" is not a required secret"),
             ("/auth", json!({"none": 1}), "auth: unknown variant `none`"),

@@ -163,13 +163,15 @@ impl Made {
     }
 
     /// Takes what a step declares. All that is there is taken before what is missing is told: it may be needed to undo.
-    pub(super) fn take(&mut self, step: &Step, answer: &Answer) -> Result<(), Fault> {
+    /// `sent` is when the step's call was made: a life that is told in seconds began no earlier.
+    pub(super) fn take(&mut self, step: &Step, answer: &Answer, sent: Time) -> Result<(), Fault> {
         let body = answer.body();
         let mut lacks = None;
         for (name, pick) in &step.take {
             let text = pick.text(body);
             match (name.as_str(), text) {
                 ("expires", _) => self.expires = pick.value(body).and_then(parse_time).or(self.expires),
+                ("expires_in", text) => self.expires = text.and_then(|text| after(sent, &text)).or(self.expires),
                 ("secret", Some(text)) => self.secret = Some(text.into()),
                 ("id", Some(text)) if Kind::VendorId.parse(&text.as_str().into()).is_ok() => self.key.id = text,
                 ("id", _) => lacks = Some(answer.lacks_id(&pick.at)),
@@ -194,6 +196,12 @@ impl Made {
     }
 }
 
+/// So many seconds later; vendors write whole numbers and others.
+fn after(time: Time, seconds: &str) -> Option<Time> {
+    let seconds: f64 = seconds.parse().ok().filter(|seconds| (0.0..1e10).contains(seconds))?;
+    time.checked_add_signed(chrono::Duration::seconds(seconds as i64))
+}
+
 /// An entry of a listing as a reference to a key.
 pub(super) fn entry(listing: &Listing, id: String, entry: &Value) -> Option<Ref> {
     let mut extra = Map::new();
@@ -203,4 +211,19 @@ pub(super) fn entry(listing: &Listing, id: String, entry: &Value) -> Option<Ref>
     let mut key = Ref::new(id, &[]);
     key.extra.extend(extra);
     Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_counted_from_when_the_call_was_made() {
+        let sent = chrono::DateTime::from_timestamp(1_000, 0).expect("a time");
+        assert_eq!(after(sent, "30").map(|time| time.timestamp()), Some(1_030));
+        assert_eq!(after(sent, "29.9").map(|time| time.timestamp()), Some(1_029), "no later than it is");
+        for odd in ["", "soon", "-1", "NaN", "inf", "1e300"] {
+            assert_eq!(after(sent, odd), None, "{odd}");
+        }
+    }
 }

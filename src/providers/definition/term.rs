@@ -13,7 +13,7 @@ use crate::schema::format_duration;
 /// "text with {account.team}"                                text
 /// {"$": "role.tpm", "as": "text", "or": null}               a value, in a form of its own, with what stands for an absent one
 /// {"$each": "role.groups", "do": {"id": {"$": "item"}}}     a list made of a list
-/// {"$join": [[…], […]]}                                    the lists as one; left out where it is empty
+/// {"$join": [[…], […]], "or": null}                        the lists as one; left out where it is empty, or what stands for that
 /// {"$if": "role.rpm", "then": {…}}                          only where the source is there
 /// ```
 #[derive(Clone, Debug, Deserialize)]
@@ -24,7 +24,7 @@ pub(super) enum Term {
     Of { source: Source, form: Form, or: Option<Value> },
     Each { source: Source, make: Box<Term> },
     If { source: Source, then: Box<Term> },
-    Join(Vec<Term>),
+    Join { lists: Vec<Term>, or: Option<Value> },
     List(Vec<Term>),
     Object(Vec<(Template, Term)>),
 }
@@ -121,10 +121,11 @@ impl Term {
                 Some(list.as_array()?.iter().filter_map(made).collect())
             }
             Self::If { source, then } => scene.has(source).then(|| then.fill(scene)).flatten(),
-            Self::Join(terms) => {
-                let lists = terms.iter().filter_map(|term| term.fill(scene));
+            Self::Join { lists, or } => {
+                let lists = lists.iter().filter_map(|term| term.fill(scene));
                 let items = lists.flat_map(|list| list.as_array().cloned().unwrap_or_else(|| vec![list]));
-                Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty()).map(Value::Array)
+                let items = Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty());
+                items.map(Value::Array).or_else(|| or.clone())
             }
             Self::List(terms) => Some(terms.iter().filter_map(|term| term.fill(scene)).collect()),
             Self::Object(entries) => {
@@ -146,7 +147,7 @@ impl Term {
                 let condition = (source, Some(if *source == Source::Until { Form::Unix } else { Form::Same }));
                 std::iter::once(condition).chain(then.sources()).collect()
             }
-            Self::Join(terms) | Self::List(terms) => terms.iter().flat_map(Self::sources).collect(),
+            Self::Join { lists: terms, .. } | Self::List(terms) => terms.iter().flat_map(Self::sources).collect(),
             Self::Object(entries) => entries
                 .iter()
                 .flat_map(|(name, term)| {
@@ -177,7 +178,7 @@ impl Term {
             Self::Plain(_) | Self::Text(_) | Self::Of { .. } => false,
             Self::Each { .. } => true,
             Self::If { then, .. } => then.repeats(),
-            Self::Join(terms) | Self::List(terms) => terms.iter().any(Self::repeats),
+            Self::Join { lists: terms, .. } | Self::List(terms) => terms.iter().any(Self::repeats),
             Self::Object(entries) => entries.iter().any(|(_, term)| term.repeats()),
         }
     }
@@ -197,7 +198,8 @@ impl Term {
             Self::Each { source: source(name)?, make: Box::new(make) }
         } else if let Some(lists) = entries.remove("$join") {
             let Value::Array(lists) = lists else { return Err("$join needs a list of lists".into()) };
-            Self::Join(lists.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
+            let lists = lists.into_iter().map(Self::try_from).collect::<Result<_, _>>()?;
+            Self::Join { lists, or: entries.remove("or") }
         } else if let Some(name) = entries.remove("$if") {
             let then = entries.remove("then").ok_or("$if needs \"then\"")?;
             Self::If { source: source(name)?, then: Box::new(then.try_into()?) }
@@ -238,6 +240,22 @@ mod tests {
             assert_eq!(form.write_time(until, now), Some(written), "{form:?}");
         }
         assert_eq!(Form::Date.write_time(time("2026-11-24T00:00:00Z"), now), Some(json!("2026-11-24")));
+    }
+
+    #[test]
+    fn an_empty_join_is_left_out_or_is_what_stands_for_it() {
+        let account = crate::providers::account::Account {
+            endpoint: "https://a.example".parse().expect("a URL"),
+            client_url: String::new(),
+            identity: crate::schema::Values::default(),
+            credential: "x".into(),
+            secrets: std::collections::BTreeMap::new(),
+        };
+        let scene = Scene::new(&account, time("2026-11-24T12:00:00Z"));
+        let fill = |term: Value| Term::try_from(term).expect("valid").fill(&scene);
+        assert_eq!(fill(json!({"$join": [{"$": "role.a"}]})), None);
+        assert_eq!(fill(json!({"$join": [{"$": "role.a"}], "or": ["all"]})), Some(json!(["all"])));
+        assert_eq!(fill(json!({"$join": [["a"], {"$": "role.a"}, ["b"]], "or": ["all"]})), Some(json!(["a", "b"])));
     }
 
     #[test]

@@ -52,6 +52,35 @@ pub fn openrouter(folder: &Path) -> Spec {
     spec
 }
 
+/// A vendor's OpenAPI document, as it is.
+pub fn document(folder: &Path, file: &str) -> Spec {
+    Spec::new(read(&folder.join(file)))
+}
+
+/// A document of Swagger 2, put into the places where OpenAPI 3 has the same.
+pub fn swagger(folder: &Path, file: &str) -> Spec {
+    let mut document = read(&folder.join(file));
+    let operations = document["paths"].as_object_mut().unwrap().values_mut();
+    for operation in operations.flat_map(|operations| operations.as_object_mut().unwrap().values_mut()) {
+        for response in operation["responses"].as_object_mut().unwrap().values_mut() {
+            let schema = response["schema"].take();
+            response["content"]["application/json"]["schema"] = schema;
+        }
+        let parameters = operation["parameters"].take();
+        let (bodies, mut others): (Vec<Value>, Vec<Value>) =
+            parameters.as_array().cloned().unwrap_or_default().into_iter().partition(|one| one["in"] == "body");
+        for parameter in &mut others {
+            parameter["schema"]["type"] = parameter["type"].clone();
+        }
+        if let Some(body) = bodies.first() {
+            operation["requestBody"]["required"] = body["required"].clone();
+            operation["requestBody"]["content"]["application/json"]["schema"] = body["schema"].clone();
+        }
+        operation["parameters"] = others.into();
+    }
+    Spec::new(document)
+}
+
 impl Spec {
     pub fn new(document: Value) -> Self {
         Self { document, newer_fields: BTreeSet::new(), newer_operations: Vec::new() }
@@ -129,11 +158,13 @@ impl Spec {
 
     fn operation(&self, method: &str, path: &str) -> Option<(&str, &Value)> {
         let paths = self.document["paths"].as_object()?;
-        let fitting = paths.iter().filter(|(template, _)| fits(template, path));
+        // Some documents have a path once for each method, with other names of the same placeholders.
+        let operations =
+            paths.iter().filter(|(template, _)| fits(template, path)).filter_map(|(template, operations)| {
+                operations.get(method.to_lowercase()).map(|operation| (template.as_str(), operation))
+            });
         // `/keys/mine` would fit `/keys/{id}` too: the fewer placeholders, the better.
-        let (template, operations) = fitting.min_by_key(|(template, _)| template.matches('{').count())?;
-        let operation = operations.get(method.to_lowercase())?;
-        Some((template, operation))
+        operations.min_by_key(|(template, _)| template.matches('{').count())
     }
 
     /// OpenAI documents hardly any error status, but one error body for all.

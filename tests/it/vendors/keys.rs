@@ -88,7 +88,8 @@ async fn a_listing_finds_every_key_of_ours_over_its_pages_and_no_other() {
             "{}",
             stage.label
         );
-        assert!(pages > 2 || matches!(stage.world, World::Real), "{}: {pages} pages", stage.label);
+        let one_page = !stage.paged || matches!(stage.world, World::Real);
+        assert!(pages > 2 || one_page, "{}: {pages} pages", stage.label);
         for found in &found {
             stage.end(&found.key).await.unwrap_or_else(|fault| panic!("{}: {}: {fault}", stage.label, found.name));
         }

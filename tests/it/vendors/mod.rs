@@ -7,4 +7,6 @@ mod generations;
 mod keys;
 mod litellm;
 pub mod script;
+mod specs;
 mod stage;
+mod tokens;

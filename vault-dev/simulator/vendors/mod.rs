@@ -1,8 +1,21 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod acme;
+mod baseten;
+mod bifrost;
+mod dashscope;
+mod deepgram_grant;
+mod ibm;
+mod langfuse;
 mod mistral;
+mod openai_realtime;
+mod portkey;
+mod qdrant;
+mod scaleway;
+mod vercel;
+mod weaviate;
 mod xai;
+mod xai_realtime;
 
 use crate::world::Mounted;
 
@@ -11,5 +24,18 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<acme::Acme>("acme", "/acme"),
         Mounted::plain::<xai::Xai>("xai", "/xai"),
         Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
+        Mounted::plain::<portkey::Portkey>("portkey", "/portkey"),
+        Mounted::plain::<baseten::Baseten>("baseten", "/baseten"),
+        Mounted::plain::<langfuse::Langfuse>("langfuse", "/langfuse"),
+        Mounted::plain::<weaviate::Weaviate>("weaviate", "/weaviate"),
+        Mounted::plain::<qdrant::Qdrant>("qdrant", "/qdrant"),
+        Mounted::plain::<scaleway::Scaleway>("scaleway", "/scaleway"),
+        Mounted::plain::<ibm::Ibm>("ibm", "/ibm"),
+        Mounted::plain::<vercel::Vercel>("vercel", "/vercel"),
+        Mounted::plain::<bifrost::Bifrost>("bifrost", "/bifrost"),
+        Mounted::plain::<dashscope::Dashscope>("dashscope", "/dashscope"),
+        Mounted::plain::<openai_realtime::OpenAiRealtime>("openai-realtime", "/openai-realtime"),
+        Mounted::plain::<xai_realtime::XaiRealtime>("xai-realtime", "/xai-realtime"),
+        Mounted::plain::<deepgram_grant::DeepgramGrant>("deepgram-grant", "/deepgram-grant"),
     ]
 }
