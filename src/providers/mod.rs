@@ -21,6 +21,7 @@ mod signer;
 mod talk;
 
 mod litellm;
+mod oauth2;
 mod openai;
 mod openrouter;
 
@@ -36,8 +37,13 @@ pub use vendor::{
 
 /// Every vendor, in the order of the README's table.
 pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
-    let coded: [Arc<dyn Vendor>; 3] =
-        [Arc::new(openai::OpenAi), Arc::new(openrouter::OpenRouter), Arc::new(litellm::LiteLlm)];
+    let coded: [Arc<dyn Vendor>; 5] = [
+        Arc::new(openai::OpenAi),
+        Arc::new(openrouter::OpenRouter),
+        Arc::new(litellm::LiteLlm),
+        Arc::new(oauth2::OAuth2::azure_openai()),
+        Arc::new(oauth2::OAuth2::any()),
+    ];
     coded.into_iter().chain(DEFINITIONS.iter().map(|text| definition::built_in(text))).collect()
 });
 

@@ -6,5 +6,6 @@ mod faults;
 mod generations;
 mod keys;
 mod litellm;
+mod oauth2;
 pub mod script;
 mod stage;
