@@ -20,6 +20,7 @@ mod retry;
 mod signer;
 mod talk;
 
+mod deepinfra;
 mod litellm;
 mod oauth2;
 mod openai;
@@ -37,11 +38,12 @@ pub use vendor::{
 
 /// Every vendor, in the order of the README's table.
 pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
-    let coded: [Arc<dyn Vendor>; 5] = [
+    let coded: [Arc<dyn Vendor>; 6] = [
         Arc::new(openai::OpenAi),
         Arc::new(openrouter::OpenRouter),
         Arc::new(litellm::LiteLlm),
         Arc::new(oauth2::OAuth2::azure_openai()),
+        Arc::new(deepinfra::DeepInfra),
         Arc::new(oauth2::OAuth2::any()),
     ];
     coded.into_iter().chain(DEFINITIONS.iter().map(|text| definition::built_in(text))).collect()

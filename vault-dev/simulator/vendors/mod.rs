@@ -1,6 +1,7 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod azure_openai;
+mod deepinfra;
 mod mistral;
 mod oauth2;
 mod xai;
@@ -12,6 +13,7 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<xai::Xai>("xai", "/xai"),
         Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
         Mounted::plain::<oauth2::OAuth2>("oauth2", "/oauth2"),
+        Mounted::plain::<deepinfra::DeepInfra>("deepinfra", "/deepinfra"),
         Mounted::plain::<azure_openai::AzureOpenAi>("azure-openai", "/azure-openai"),
     ]
 }
