@@ -1,6 +1,7 @@
 """What a vendor does with this mount as an issuer, by a library of its own. Reads a question from standard input and
 prints the answer, both JSON: {"discover": issuer} finds the keys by the issuer's discovery document, and {"jwks",
-"issuer", "audience", "assertions"} says of each assertion its claims, or why it is refused."""
+"issuer", "audience", "assertions"} says of each assertion its claims, or why it is refused; {"hs256": key, "token"} says
+header and claims of a token that is signed with a shared key."""
 
 import json
 import sys
@@ -29,9 +30,18 @@ def judged(asked, assertion):
         return {"refused": repr(error)}
 
 
+def shared(key, token):
+    try:
+        return {"header": jwt.get_unverified_header(token), "claims": jwt.decode(token, key, algorithms=["HS256"])}
+    except jwt.PyJWTError as error:
+        return {"refused": repr(error)}
+
+
 asked = json.load(sys.stdin)
 if "discover" in asked:
     answer = discovered(asked["discover"])
+elif "hs256" in asked:
+    answer = shared(asked["hs256"], asked["token"])
 else:
     answer = [judged(asked, assertion) for assertion in asked["assertions"]]
 json.dump(answer, sys.stdout)

@@ -56,7 +56,7 @@ impl Account {
         let vendor = vendors::named(&config.provider, &config.account)?;
         let parsed = vendor.account(&Values::from(config.account.clone()))?;
         let http = Http::new(&config.network())?;
-        http.check(&parsed.endpoint)?;
+        http.check_account(vendor.about(), &parsed)?;
         Ok(Self { name: name.to_owned(), config, vendor, parsed, http })
     }
 

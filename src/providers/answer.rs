@@ -89,6 +89,8 @@ pub(super) struct Failure {
     pub(super) said: Option<Box<Said>>,
     /// The body was empty.
     pub(super) bare: bool,
+    /// How long the vendor asks to wait, whatever its status.
+    pub(super) after: Option<Duration>,
     /// The call was sent before, and that may have had its effect.
     pub(super) doubtful: bool,
 }
@@ -302,7 +304,7 @@ mod tests {
         let answer = Answer::new(json!({"key": "sk-1"}));
         let fault = Fault::unknown("failed");
         let said = Said::parse(&json!({"error": {"message": "bad sk-1"}}), Envelope::Common).map(Box::new);
-        let failure = Failure { fault, status: Some(500), said, bare: false, doubtful: false };
+        let failure = Failure { fault, status: Some(500), said, bare: false, after: None, doubtful: false };
         assert!(!format!("{answer:?} {failure:?}").contains("sk-1"));
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Call {
     pub(super) body: Option<Content>,
     /// Sending it twice does no more than sending it once.
     pub(super) repeatable: bool,
+    /// Its success is a status, whatever the body is.
+    pub(super) bodiless: bool,
 }
 
 /// What a request carries.
@@ -44,6 +46,11 @@ impl Call {
         self
     }
 
+    pub(super) fn bodiless(mut self) -> Self {
+        self.bodiless = true;
+        self
+    }
+
     pub(super) fn query(mut self, name: impl Into<Cow<'static, str>>, value: impl ToString) -> Self {
         self.query.push((name.into(), value.to_string()));
         self
@@ -53,7 +60,8 @@ impl Call {
     /// without a word, and `DELETE keys/..` would be another request.
     pub(super) fn url(&self, endpoint: &Url) -> Result<Url, Fault> {
         let mut url = endpoint.clone();
-        {
+        // A URL with nothing below it is called as it was written, its last slash included.
+        if !self.path.is_empty() {
             let mut segments =
                 url.path_segments_mut().map_err(|()| Fault::invalid("was not called: api_url cannot have a path"))?;
             segments.pop_if_empty();
@@ -83,7 +91,7 @@ impl Call {
     /// Any request, with nothing in it yet.
     pub(super) fn new<T: AsRef<str>>(method: Method, path: &[T], repeatable: bool) -> Self {
         let path = path.iter().map(|segment| segment.as_ref().to_owned()).collect();
-        Self { method, path, query: Vec::new(), body: None, repeatable }
+        Self { method, path, query: Vec::new(), body: None, repeatable, bodiless: false }
     }
 }
 

@@ -12,11 +12,11 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::Network;
 use super::call::{Call, Content};
 use super::resolver::{OutOfReach, Resolver, check_host, check_resolved, is_literal, is_loopback};
+use super::{About, Account, Network};
 use crate::base::{Secret, Time};
-use crate::schema::Invalid;
+use crate::schema::{Invalid, Kind};
 
 /// Longest wait for a TCP and TLS connection. A vendor that needs longer is down.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -95,6 +95,19 @@ impl Http {
             return bad("must name its host where proxy_url is set: an address is judged by this machine's network");
         }
         check_host(url).or_else(|error| bad(&error.to_string()))
+    }
+
+    /// Whether all URLs of an account may be called: those of its fields, and its endpoint.
+    ///
+    /// # Errors
+    /// Names the field; `api_url` where the endpoint is in none.
+    pub fn check_account(&self, about: &About, account: &Account) -> Result<(), Invalid> {
+        for field in about.account.iter().filter(|field| field.kind == Kind::Url) {
+            if let Some(url) = account.identity.text(&field.name).and_then(|text| text.parse().ok()) {
+                self.check(&url).map_err(|invalid| Invalid::new(field.name.as_ref(), invalid.problem))?;
+            }
+        }
+        self.check(&account.endpoint)
     }
 
     /// Waits for a turn. None where there was none before the deadline.

@@ -23,7 +23,9 @@ mod talk;
 
 mod bedrock;
 mod bedrock_iam;
+mod deepinfra;
 mod litellm;
+mod oauth2;
 mod openai;
 mod openrouter;
 
@@ -39,8 +41,14 @@ pub use vendor::{
 
 /// Every vendor, in the order of the README's table.
 pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
-    let coded: [Arc<dyn Vendor>; 3] =
-        [Arc::new(openai::OpenAi), Arc::new(openrouter::OpenRouter), Arc::new(litellm::LiteLlm)];
+    let coded: [Arc<dyn Vendor>; 6] = [
+        Arc::new(openai::OpenAi),
+        Arc::new(openrouter::OpenRouter),
+        Arc::new(litellm::LiteLlm),
+        Arc::new(oauth2::OAuth2::azure_openai()),
+        Arc::new(deepinfra::DeepInfra),
+        Arc::new(oauth2::OAuth2::any()),
+    ];
     coded.into_iter().chain(DEFINITIONS.iter().map(|text| definition::built_in(text))).collect()
 });
 

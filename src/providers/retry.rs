@@ -26,6 +26,14 @@ pub(super) fn wait_before_retry(repeatable: bool, kind: &FaultKind, tries: u32, 
     }
 }
 
+/// A wait, or the one that the vendor asks for in its place; none where that is too long to be waited for.
+pub(super) fn as_told(wait: Option<Duration>, told: Option<Duration>) -> Option<Duration> {
+    match told {
+        Some(told) => wait.and((told <= LONGEST_WAIT).then_some(told)),
+        None => wait,
+    }
+}
+
 /// The value of `Retry-After`: seconds, or a date.
 pub(super) fn parse_retry_after(value: &str, now: Time) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse::<u64>() {
@@ -66,6 +74,15 @@ mod tests {
         let busy = |seconds| FaultKind::Busy { after: Some(Duration::from_secs(seconds)) };
         assert_eq!(wait(false, busy(2), 1), Some(Duration::from_secs(2)));
         assert_eq!(wait(false, busy(60), 1), None);
+    }
+
+    #[test]
+    fn a_vendor_that_cannot_now_says_when_to_come_again() {
+        let own = wait(true, FaultKind::Unknown, 1);
+        assert_eq!(as_told(own, Some(Duration::from_secs(3))), Some(Duration::from_secs(3)));
+        assert_eq!(as_told(own, Some(Duration::from_secs(60))), None);
+        assert_eq!(as_told(own, None), own);
+        assert_eq!(as_told(None, Some(Duration::from_secs(3))), None, "not repeatable");
     }
 
     #[test]

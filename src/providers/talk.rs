@@ -10,9 +10,10 @@ use tracing::debug;
 use super::answer::{Answer, Envelope, Failure, Said, Shape};
 use super::call::Call;
 use super::http::{Body, Broken, Raw};
-use super::retry::{parse_retry_after, wait_before_retry};
+use super::retry::{as_told, parse_retry_after, wait_before_retry};
 use super::{Cx, Fault, FaultKind};
 use crate::base::{Secret, redacted};
+use crate::schema::Invalid;
 
 /// All calls of one operation, tries and waits included. With `UNDO` it stays under the 30 s that a mint may take.
 pub(super) const BUDGET: Duration = Duration::from_secs(20);
@@ -34,6 +35,7 @@ pub(super) struct Talk<'a> {
     secrets: Vec<Secret>,
     deadline: Instant,
     envelope: Envelope<'a>,
+    url_field: &'a str,
 }
 
 impl<'a> Talk<'a> {
@@ -47,7 +49,7 @@ impl<'a> Talk<'a> {
         cx.http.check(&cx.account.endpoint).map_err(|problem| Fault::invalid(format!("was not called: {problem}")))?;
         let secrets = cx.account.secrets.values().cloned().collect();
         let (headers, deadline) = (HeaderMap::new(), Instant::now() + BUDGET);
-        Ok(Self { cx, title, headers, secrets, deadline, envelope: Envelope::Common })
+        Ok(Self { cx, title, headers, secrets, deadline, envelope: Envelope::Common, url_field: "api_url" })
     }
 
     /// Reads the vendor's errors out of another envelope.
@@ -61,6 +63,11 @@ impl<'a> Talk<'a> {
             Envelope::Declared(shapes) | Envelope::OAuth(shapes) => shapes,
             Envelope::Common | Envelope::CommonOrDetail => &[],
         }
+    }
+
+    /// Says which field of the account the URL is from, for texts that ask to look at it.
+    pub(super) fn with_url_field(self, url_field: &'a str) -> Self {
+        Self { url_field, ..self }
     }
 
     /// Adds a header that holds a credential.
@@ -95,6 +102,7 @@ impl<'a> Talk<'a> {
             secrets: self.secrets.clone(),
             deadline: Instant::now() + UNDO,
             envelope: self.envelope,
+            url_field: self.url_field,
         }
     }
 
@@ -105,7 +113,10 @@ impl<'a> Talk<'a> {
 
     /// The same at another endpoint of the account's, as where tokens come from.
     pub(super) async fn send_to(&self, endpoint: &Url, call: Call) -> Result<Answer, Failure> {
-        self.cx.http.check(endpoint).map_err(|why| self.unsent(Fault::invalid(format!("was not called: {why}"))))?;
+        self.cx.http.check(endpoint).map_err(|why| {
+            let why = Invalid::new(self.url_field, why.problem);
+            self.unsent(Fault::invalid(format!("was not called: {why}")))
+        })?;
         let url = call.url(endpoint).map_err(|fault| self.unsent(fault))?;
         // Held while waiting too: what the vendor slows down should not be joined by others.
         let _turn = self.cx.http.turn(self.deadline).await.ok_or_else(|| {
@@ -126,6 +137,7 @@ impl<'a> Talk<'a> {
             };
             debug!(vendor = self.title, method = %call.method, path = self.shown(&call.path()), tries, fault = %failure.fault, "a call failed");
             let wait = wait_before_retry(call.repeatable, &failure.fault.kind, tries, self.cx.rng);
+            let wait = as_told(wait, failure.after);
             match wait.filter(|wait| Instant::now() + *wait < self.deadline) {
                 Some(wait) => {
                     doubtful |= failure.fault.kind == FaultKind::Unknown;
@@ -164,12 +176,13 @@ impl<'a> Talk<'a> {
         let fault = match outcome {
             Ok(Raw { status: 200..=299, body: Body::Json(json), .. }) => return Ok(Answer::new(json)),
             Ok(Raw { status: 200..=299, body: Body::Empty, .. }) => return Ok(Answer::new(Value::Null)),
+            Ok(Raw { status: 200..=299, .. }) if call.bodiless => return Ok(Answer::new(Value::Null)),
             Ok(raw) => return Err(self.failure(call, &raw)),
             Err(Broken::Unconnected(cause)) => {
                 Fault::new(FaultKind::Unreachable, format!("could not be reached: {}", self.shown(&cause)))
             }
             Err(Broken::OutOfReach) => {
-                Fault::invalid("was not called: api_url is at an address that may not be reached")
+                Fault::invalid(format!("was not called: {} is at an address that may not be reached", self.url_field))
             }
             Err(Broken::Dropped(cause)) => Fault::unknown(format!("broke the connection off: {}", self.shown(&cause))),
             Err(Broken::Late) => Fault::unknown("did not answer in time"),
@@ -185,20 +198,18 @@ impl<'a> Talk<'a> {
         };
         let status = raw.status;
         let param = said.as_ref().and_then(|said| said.param.clone()).filter(|param| self.is_field(param));
+        let after = raw.retry_after.as_deref().and_then(|value| parse_retry_after(value, self.cx.clock.now()));
+        let redirect = format!("sent a redirect, which is not followed: check {}", self.url_field);
+        let foreign = format!("sent an error that is not the vendor's own: check {}", self.url_field);
         let (kind, what) = match status {
             200..=299 => (FaultKind::Unknown, "sent an answer that is not JSON"),
-            300..=399 => (FaultKind::Invalid { field: None }, "sent a redirect, which is not followed: check api_url"),
+            300..=399 => (FaultKind::Invalid { field: None }, redirect.as_str()),
             401 => (FaultKind::Refused, "refuses the credential"),
             402 | 403 => (FaultKind::Refused, "does not permit this"),
-            429 => {
-                let after = raw.retry_after.as_deref().and_then(|value| parse_retry_after(value, self.cx.clock.now()));
-                (FaultKind::Busy { after }, "asks to slow down")
-            }
+            429 => (FaultKind::Busy { after }, "asks to slow down"),
             // The vendors' own SDKs send again after these: they are no word about what was done.
             408 | 409 | 425 => (FaultKind::Unknown, "cannot answer now"),
-            400..=499 if said.is_none() => {
-                (FaultKind::Unknown, "sent an error that is not the vendor's own: check api_url")
-            }
+            400..=499 if said.is_none() => (FaultKind::Unknown, foreign.as_str()),
             400..=499 => (FaultKind::Invalid { field: param }, "refuses the request"),
             _ => (FaultKind::Unknown, "failed"),
         };
@@ -211,11 +222,11 @@ impl<'a> Talk<'a> {
             _ => format!("{what} ({status})"),
         };
         let bare = matches!(raw.body, Body::Empty);
-        Failure { fault: Fault::new(kind, text), status: Some(status), said, bare, doubtful: false }
+        Failure { fault: Fault::new(kind, text), status: Some(status), said, bare, after, doubtful: false }
     }
 
     pub(super) const fn unsent(&self, fault: Fault) -> Failure {
-        Failure { fault, status: None, said: None, bare: false, doubtful: false }
+        Failure { fault, status: None, said: None, bare: false, after: None, doubtful: false }
     }
 }
 
@@ -304,7 +315,7 @@ mod tests {
             Cx { account: &account, http: &http, clock: &SystemClock::default(), rng: &SystemRng, signer: &NoIssuer };
         match Talk::new(&cx, "Acme") {
             Ok(talk) => talk.send(call).await,
-            Err(fault) => Err(Failure { fault, status: None, said: None, bare: false, doubtful: false }),
+            Err(fault) => Err(Failure { fault, status: None, said: None, bare: false, after: None, doubtful: false }),
         }
     }
 
@@ -350,6 +361,21 @@ mod tests {
         let server = Server::with(vec![answer(429, "retry-after: 60\r\n", r#"{"error":{"message":"slow"}}"#)]).await;
         let failure = server.ask(create()).await.expect_err("busy");
         assert_eq!(failure.fault.kind, FaultKind::Busy { after: Some(Duration::from_secs(60)) });
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_cannot_now_is_asked_again_when_it_says() {
+        let cannot = |after: u32| answer(503, &format!("retry-after: {after}\r\n"), r#"{"error":{"message":"no"}}"#);
+        let server = Server::with(vec![cannot(1), answer(200, "", "{}")]).await;
+        let started = Instant::now();
+        server.ask(create().repeatable()).await.expect("done");
+        assert!(started.elapsed() >= Duration::from_secs(1));
+        let server = Server::with(vec![cannot(60)]).await;
+        let failure = server.ask(create().repeatable()).await.expect_err("too long a wait");
+        assert_eq!((failure.fault.kind, server.seen().len()), (FaultKind::Unknown, 1));
+        let server = Server::with(vec![cannot(1)]).await;
+        let failure = server.ask(create()).await.expect_err("it may have been done");
+        assert_eq!((failure.fault.kind, server.seen().len()), (FaultKind::Unknown, 1));
     }
 
     #[tokio::test]

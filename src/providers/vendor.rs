@@ -33,6 +33,12 @@ pub trait Vendor: Send + Sync {
     /// the vendor's parsed error and never by a bare 404.
     async fn end(&self, cx: &Cx<'_>, key: &Ref, secret: Option<&Secret>) -> Result<Gone, Fault>;
 
+    /// How this account's credentials stop working. At some vendors that hangs on the account: no key of one that ends
+    /// by its expiry alone is given to `end`.
+    fn ends(&self, _account: &Account) -> End {
+        self.about().can.end
+    }
+
     /// Moves the vendor's expiry; returns what the vendor granted. Only where `Expiry::Movable`.
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault>;
 

@@ -190,7 +190,10 @@ async fn issue(
     {
         tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
     }
-    let after = "what it may have made is found and deleted; asking again is safe";
+    let after = match row.kind {
+        RowKind::Lease => "what it may have made is found and deleted; asking again is safe",
+        RowKind::Token => "a token that it may have made is with nobody and ends by itself; asking again is safe",
+    };
     Err(upstream::error(account.vendor.as_ref(), fault, Some(after)))
 }
 
@@ -207,7 +210,7 @@ fn plain(issued: &Issued) -> Result<()> {
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
 async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row, secret: &Secret) {
     let Some(key) = row.key.clone() else { return };
-    let secret = match account.vendor.about().can.end {
+    let secret = match account.vendor.ends(&account.parsed) {
         // Its row stays until it ends.
         End::Expires => return,
         End::BySecret => Some(secret),
@@ -236,7 +239,7 @@ async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row, secret: &Secret
 
 fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
     let about = account.vendor.about();
-    let revocable = about.can.end != End::Expires;
+    let revocable = account.vendor.ends(&account.parsed) != End::Expires;
     let mut data = Object::new();
     for (name, value) in [
         (API_KEY, json!(issued.secret.expose())),

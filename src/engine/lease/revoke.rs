@@ -26,8 +26,8 @@ pub async fn revoke(mount: &AiMount, lease: Lease, data: &Object) -> Result<Resp
             return Ok(Response::default());
         }
     };
-    let can = &owner.account.vendor.about().can;
-    if can.end == End::Expires {
+    let ends = owner.account.vendor.ends(&owner.account.parsed);
+    if ends == End::Expires {
         // It works until its expiry, and so long its row says so.
         tracing::info!(
             mount = mount.tag,
@@ -37,7 +37,7 @@ pub async fn revoke(mount: &AiMount, lease: Lease, data: &Object) -> Result<Resp
         return Ok(Response::default());
     }
     let secret = data.get(API_KEY).and_then(|key| key.as_str()).map(Secret::from);
-    match end(mount, &owner, &internal.key.into(), secret.as_ref().filter(|_| can.end == End::BySecret)).await {
+    match end(mount, &owner, &internal.key.into(), secret.as_ref().filter(|_| ends == End::BySecret)).await {
         Ok(gone) => {
             step("revoke.after-vendor").await;
             match row {

@@ -213,6 +213,7 @@ impl<'a> Client<'a> {
             status: Some(status),
             said: said.map(Box::new),
             bare: false,
+            after: None,
             doubtful: false,
         }
     }
@@ -224,7 +225,7 @@ pub(in crate::providers) fn has_code(failure: &Failure, code: &str) -> bool {
 }
 
 const fn unsent(fault: Fault) -> Failure {
-    Failure { fault, status: None, said: None, bare: false, doubtful: false }
+    Failure { fault, status: None, said: None, bare: false, after: None, doubtful: false }
 }
 
 fn said(error: &Value) -> Option<Said> {

@@ -8,3 +8,4 @@ mod identity;
 mod leases;
 mod lifecycle;
 pub mod litellm;
+mod oauth2;

@@ -130,6 +130,7 @@ impl Mounted {
     pub async fn revoke(&self, issued: &Issued) -> Result<Response> {
         let mut request = Request::new(Operation::Revoke, "creds/dev");
         request.lease = Some(issued.lease.clone());
+        request.data = issued.data.clone();
         self.backend.handle(request).await
     }
 

@@ -1,6 +1,7 @@
 //! What the tests stand on: the vendor simulator, a mount in memory, a real server, a cluster of three.
 
 pub mod agent;
+pub mod authorization_server;
 pub mod bench;
 pub mod case;
 pub mod client;

@@ -2,10 +2,12 @@
 //! set, those that need no fault on order are asked of that proxy too.
 
 mod answers;
+mod deepinfra;
 mod faults;
 mod generations;
 mod keys;
 mod litellm;
+mod oauth2;
 pub mod script;
 mod specs;
 mod stage;

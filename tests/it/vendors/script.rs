@@ -38,6 +38,11 @@ impl Script {
         self.seen.lock().expect("no panic").iter().map(line).collect()
     }
 
+    /// A request as it came, counted from 0.
+    pub fn text(&self, index: usize) -> String {
+        self.seen.lock().expect("no panic")[index].clone()
+    }
+
     /// The body of a request, counted from 0.
     pub fn body(&self, index: usize) -> Value {
         let seen = self.seen.lock().expect("no panic");

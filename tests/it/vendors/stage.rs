@@ -155,6 +155,11 @@ impl Stage {
         Self::of_case(case, &config, &scope, World::Simulated(simulator))
     }
 
+    /// A vendor that is where its config says, and that does what it does there.
+    pub fn at(name: &str, config: &Value, role: &Value) -> Self {
+        Self::new(name, config, role, Attempt::chat("", "", None), World::Real)
+    }
+
     /// A vendor at this URL that does what it does.
     pub fn scripted(case: &Case, url: &str, scope: Value) -> Self {
         Self::of_case(case, &case.config(url), &scope, World::Real)
@@ -268,6 +273,11 @@ impl Stage {
 
     pub async fn end(&self, key: &Ref) -> Result<Gone, Fault> {
         self.vendor.end(&self.cx(), key, None).await
+    }
+
+    /// Ends a token by its own value.
+    pub async fn end_with(&self, issued: &Issued) -> Result<Gone, Fault> {
+        self.vendor.end(&self.cx(), &issued.key, Some(&issued.secret)).await
     }
 
     pub async fn extend(&self, key: &Ref, until: Time) -> Result<Time, Fault> {

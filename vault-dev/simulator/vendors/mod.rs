@@ -1,13 +1,16 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod acme;
+mod azure_openai;
 mod baseten;
 mod bifrost;
 mod dashscope;
 mod deepgram_grant;
+mod deepinfra;
 mod ibm;
 mod langfuse;
 mod mistral;
+mod oauth2;
 mod openai_realtime;
 mod portkey;
 mod qdrant;
@@ -37,5 +40,8 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<openai_realtime::OpenAiRealtime>("openai-realtime", "/openai-realtime"),
         Mounted::plain::<xai_realtime::XaiRealtime>("xai-realtime", "/xai-realtime"),
         Mounted::plain::<deepgram_grant::DeepgramGrant>("deepgram-grant", "/deepgram-grant"),
+        Mounted::plain::<oauth2::OAuth2>("oauth2", "/oauth2"),
+        Mounted::plain::<deepinfra::DeepInfra>("deepinfra", "/deepinfra"),
+        Mounted::plain::<azure_openai::AzureOpenAi>("azure-openai", "/azure-openai"),
     ]
 }
