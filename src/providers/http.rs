@@ -12,9 +12,9 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::Network;
 use super::call::{Call, Content};
 use super::resolver::{OutOfReach, Resolver, check_host, check_resolved, is_literal, is_loopback};
+use super::{Fault, Network};
 use crate::base::{Secret, Time};
 use crate::schema::Invalid;
 
@@ -95,6 +95,21 @@ impl Http {
             return bad("must name its host where proxy_url is set: an address is judged by this machine's network");
         }
         check_host(url).or_else(|error| bad(&error.to_string()))
+    }
+
+    /// The token that is held, or a fresh one: one for all who wait for it.
+    pub(super) async fn held_token<F>(&self, now: Time, fresh: impl FnOnce() -> F) -> Result<Secret, Fault>
+    where
+        F: Future<Output = Result<Token, Fault>>,
+    {
+        let mut held = self.token.lock().await;
+        if let Some(token) = held.as_ref().filter(|token| token.until > now) {
+            return Ok(token.value.clone());
+        }
+        let token = fresh().await?;
+        let value = token.value.clone();
+        *held = Some(token);
+        Ok(value)
     }
 
     /// Waits for a turn. None where there was none before the deadline.

@@ -1,7 +1,8 @@
 //! AI vendors behind one object-safe trait. Knows nothing of Vault: no lease, no mount, no storage.
 //!
 //! To add a vendor whose API is plain HTTP: its definition in `definitions/`, a line in `DEFINITIONS`, and its entry in the
-//! vendor simulator. Where signing or more is needed: one file here with its `about`, a line in `ALL`, and that entry.
+//! vendor simulator. One that exchanges assertions for tokens: a file in `federation/`. Where signing or more is needed:
+//! one file here with its `about`, a line in `ALL`, and that entry.
 //! The engine looks at what a vendor declares that it can do, never at its name.
 
 use std::sync::{Arc, LazyLock};
@@ -14,6 +15,7 @@ mod vendor;
 mod answer;
 mod call;
 mod definition;
+mod federation;
 mod listing;
 mod resolver;
 mod retry;
@@ -38,7 +40,11 @@ pub use vendor::{
 pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
     let coded: [Arc<dyn Vendor>; 3] =
         [Arc::new(openai::OpenAi), Arc::new(openrouter::OpenRouter), Arc::new(litellm::LiteLlm)];
-    coded.into_iter().chain(DEFINITIONS.iter().map(|text| definition::built_in(text))).collect()
+    coded
+        .into_iter()
+        .chain(federation::all())
+        .chain(DEFINITIONS.iter().map(|text| definition::built_in(text)))
+        .collect()
 });
 
 /// The vendors that are data.

@@ -91,7 +91,11 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
         return Err(Error::Unavailable("storage is too slow: no key was made, try again".into()));
     }
     let token = row.kind == RowKind::Token;
-    let signer = AssertionSigner::for_role(&*mount, &role_name, &call.request);
+    // A token is the caller's. A key is made by the account, whose token is held for all roles: no role's name is in it.
+    let signer = match token {
+        true => AssertionSigner::for_role(&*mount, &role_name, &call.request),
+        false => account.signer(&mount),
+    };
     let issued = issue(&mount, &account, &signer, &row, &scope, life.until).await?;
     step("mint.after-vendor").await;
     if !token {
@@ -190,7 +194,10 @@ async fn issue(
     {
         tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
     }
-    let after = "what it may have made is found and deleted; asking again is safe";
+    let after = match row.kind {
+        RowKind::Token => "a token that it may have given ends by itself; asking again is safe",
+        _ => "what it may have made is found and deleted; asking again is safe",
+    };
     Err(upstream::error(account.vendor.as_ref(), fault, Some(after)))
 }
 
