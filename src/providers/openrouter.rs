@@ -164,11 +164,16 @@ impl<'a> Session<'a> {
 
     /// The outcome of the operation. A token that was refused is not presented again.
     async fn close<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
-        let cx = self.talk.cx;
-        if cx.account.credential.is_none() && outcome.as_ref().is_err_and(|fault| fault.kind == FaultKind::Refused) {
-            Management::forget(cx).await;
+        if outcome.as_ref().is_err_and(|fault| fault.kind == FaultKind::Refused) {
+            self.forget_token().await;
         }
         outcome
+    }
+
+    async fn forget_token(&self) {
+        if self.talk.cx.account.credential.is_none() {
+            Management::forget(self.talk.cx).await;
+        }
     }
 
     async fn probe(&self) -> Result<Probe, Fault> {
@@ -192,6 +197,7 @@ impl<'a> Session<'a> {
             match self.talk.send(call).await {
                 Ok(answer) => drop(answer.need_list("/data")?),
                 Err(failure) if failure.is_refusal() => {
+                    self.forget_token().await;
                     probe.missing.push(format!("the management key cannot list {part} ({})", failure.fault));
                 }
                 Err(failure) => return Err(failure.into()),

@@ -117,6 +117,11 @@ impl Reply {
         assert_eq!(self.status, status, "{}", self.body);
         self.body
     }
+
+    #[track_caller]
+    pub fn expect_success(self) {
+        assert!((200..300).contains(&self.status), "{} {}", self.status, self.body);
+    }
 }
 
 /// Tries a key as a client would; the status of a completion.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod faults;
+mod federation;
 mod generations;
 mod keys;
 mod litellm;
