@@ -73,6 +73,13 @@
 //! - A text about the caller that is too long is left out of an assertion, never cut: a rule at a vendor compares it.
 //! - `iat` is the moment of signing and only `nbf` lies a minute before: some vendors limit the time from `iat` to `exp`.
 //! - An assertion lives for 24 h at most, so that how long a retired key is published (48 h) needs no record of what it signed.
+//! - Federated accounts are vendors of their own: one vendor declares one source and one end of its credentials.
+//! - An account without a stored credential sends its assertions to the vendor's own URL, by no certificate of the writer's:
+//!   there is no credential that a changed way could be made to carry. A server on this machine gets assertions for itself.
+//! - An exchange is not repeated where its outcome is unknown: an assertion is good for once, and the token ends by itself.
+//! - A key is made in the name of its config, whoever asks: the token that stands for the admin key is shared by all roles.
+//! - The check of a federated config tries an assertion about the config, and takes a refusal for a warning: a good rule
+//!   names a role.
 //! - RS256 keys are made by `rsa` and sign with ring, whose signatures leak nothing by their time; 2048 bits, see
 //!   `engine::identity`. ES256 keys and all signatures take ring's own randomness, since it takes no other.
 //! - A vendor whose API is plain HTTP is a JSON document, for us as for users. It has words for calls and none for hosts,

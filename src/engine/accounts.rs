@@ -55,7 +55,9 @@ impl Account {
     pub fn open(name: &str, config: Config) -> Result<Self> {
         let vendor = vendors::named(&config.provider, &config.account)?;
         let parsed = vendor.account(&Values::from(config.account.clone()))?;
-        let http = Http::new(&config.network())?;
+        let network = config.network();
+        parsed.check_network(&network)?;
+        let http = Http::new(&network)?;
         http.check_account(vendor.about(), &parsed)?;
         Ok(Self { name: name.to_owned(), config, vendor, parsed, http })
     }

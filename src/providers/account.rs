@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use reqwest::Url;
 
 use super::About;
+use super::resolver::is_loopback;
 use crate::base::Secret;
 use crate::schema::{Field, Invalid, Kind, Values};
 
@@ -16,18 +17,30 @@ pub struct Account {
     pub client_url: String,
     /// Fields that are not secret.
     pub identity: Values,
-    /// The credential that is presented, or the chief one of several.
-    pub credential: Secret,
+    /// The credential that is presented, or the chief one of several; none where nothing is stored and the account
+    /// presents what the vendor gives for an assertion.
+    pub credential: Option<Secret>,
     /// Every field that is secret, by its name.
     pub secrets: BTreeMap<String, Secret>,
 }
 
 impl Account {
-    /// Reads what every vendor's account has: the credential in the field of that name, and `api_url`.
+    /// A secret by the name of its field; empty where there is none.
+    pub(super) fn secret(&self, field: &str) -> &str {
+        self.secrets.get(field).map(Secret::expose).unwrap_or_default()
+    }
+
+    /// Reads what every vendor's account has: the credential in the field of that name, and `api_url`. No name is for
+    /// accounts that store no credential.
     ///
     /// # Errors
-    /// Where the credential holds what no header can carry, or `api_url` is more than a base URL.
-    pub(super) fn read(about: &About, values: &Values, credential: &str, default_url: &str) -> Result<Self, Invalid> {
+    /// Where the credential is absent or holds what no header can carry, or `api_url` is more than a base URL.
+    pub(super) fn read(
+        about: &About,
+        values: &Values,
+        credential: Option<&str>,
+        default_url: &str,
+    ) -> Result<Self, Invalid> {
         let endpoint = base_url(values.text("api_url").unwrap_or(default_url))?;
         let public: Vec<Field> = about.account.iter().filter(|field| field.kind != Kind::Secret).cloned().collect();
         let mut identity = values.only(&public);
@@ -43,8 +56,30 @@ impl Account {
             }
             secrets.insert(field.name.to_string(), Secret::from(secret));
         }
-        let credential = values.need(credential)?.into();
+        let credential = credential.map(|field| values.need(field)).transpose()?.map(Secret::from);
         Ok(Self { endpoint, client_url, identity, credential, secrets })
+    }
+
+    /// Checks that nobody between here and the vendor reads what the account presents. Where a credential is stored, a
+    /// write that changes the way must bring it along; where none is, there is nothing to bring, and who may write a
+    /// config could have assertions about others sent past a server of their own. So the way is fixed: TLS to the public
+    /// roots, through a proxy or not, or this machine without one.
+    ///
+    /// # Errors
+    /// Names the field `ca_cert` or `proxy_url`.
+    pub fn check_network(&self, network: &Network) -> Result<(), Invalid> {
+        if self.credential.is_some() {
+            return Ok(());
+        }
+        if network.ca_cert.is_some() {
+            let problem = "cannot be set for an account that stores no credential: whoever has that certificate's key could read assertions";
+            return Err(Invalid::new("ca_cert", problem));
+        }
+        if network.proxy_url.is_some() && is_loopback(&self.endpoint) {
+            let problem = "cannot be set for an account that stores no credential and whose api_url is this machine: the proxy could read assertions";
+            return Err(Invalid::new("proxy_url", problem));
+        }
+        Ok(())
     }
 }
 

@@ -73,7 +73,7 @@ impl Vendor for DeepInfra {
     }
 
     fn account(&self, values: &Values) -> Result<Account, Invalid> {
-        let mut account = Account::read(&ABOUT, values, "api_key", API_URL)?;
+        let mut account = Account::read(&ABOUT, values, Some("api_key"), API_URL)?;
         account.client_url.push_str("/v1/openai");
         Ok(account)
     }
@@ -149,7 +149,7 @@ fn signed(account: &Account, limits: &Values, until: Time) -> (i64, Secret) {
     claims.extend(limits.get("spending_limit").map(|limit| ("spending_limit".to_owned(), limit.clone())));
     let part = |value: String| URL_SAFE_NO_PAD.encode(value);
     let text = format!("{}.{}", part(header.to_string()), part(Value::Object(claims).to_string()));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, account.credential.expose().as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, account.secret("api_key").as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, text.as_bytes()));
     (expires, format!("jwt:{text}.{signature}").into())
 }

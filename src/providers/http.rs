@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::call::{Call, Content};
 use super::resolver::{OutOfReach, Resolver, check_host, check_resolved, is_literal, is_loopback};
-use super::{About, Account, Network};
+use super::{About, Account, Fault, Network};
 use crate::base::{Secret, Time};
 use crate::schema::{Invalid, Kind};
 
@@ -108,6 +108,21 @@ impl Http {
             }
         }
         self.check(&account.endpoint)
+    }
+
+    /// The token that is held, or a fresh one: one for all who wait for it.
+    pub(super) async fn held_token<F>(&self, now: Time, fresh: impl FnOnce() -> F) -> Result<Secret, Fault>
+    where
+        F: Future<Output = Result<Token, Fault>>,
+    {
+        let mut held = self.token.lock().await;
+        if let Some(token) = held.as_ref().filter(|token| token.until > now) {
+            return Ok(token.value.clone());
+        }
+        let token = fresh().await?;
+        let value = token.value.clone();
+        *held = Some(token);
+        Ok(value)
     }
 
     /// Waits for a turn. None where there was none before the deadline.

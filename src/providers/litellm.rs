@@ -103,7 +103,7 @@ impl Vendor for LiteLlm {
 
     fn account(&self, values: &Values) -> Result<Account, Invalid> {
         values.need("api_url")?;
-        let mut account = Account::read(&ABOUT, values, "master_key", "")?;
+        let mut account = Account::read(&ABOUT, values, Some("master_key"), "")?;
         if account.client_url.ends_with("/v1") {
             return Err(Invalid::new("api_url", "is the root of the proxy, without /v1"));
         }

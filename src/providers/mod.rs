@@ -1,7 +1,8 @@
 //! AI vendors behind one object-safe trait. Knows nothing of Vault: no lease, no mount, no storage.
 //!
 //! To add a vendor whose API is plain HTTP: its definition in `definitions/`, a line in `DEFINITIONS`, and its entry in the
-//! vendor simulator. Where signing or more is needed: one file here with its `about`, a line in `ALL`, and that entry.
+//! vendor simulator. One that exchanges assertions for tokens: a file in `federation/`. Where signing or more is needed:
+//! one file here with its `about`, a line in `ALL`, and that entry.
 //! The engine looks at what a vendor declares that it can do, never at its name.
 
 use std::sync::{Arc, LazyLock};
@@ -15,6 +16,7 @@ mod answer;
 mod aws;
 mod call;
 mod definition;
+mod federation;
 mod listing;
 mod resolver;
 mod retry;
@@ -49,7 +51,11 @@ pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
         Arc::new(deepinfra::DeepInfra),
         Arc::new(oauth2::OAuth2::any()),
     ];
-    coded.into_iter().chain(DEFINITIONS.iter().map(|text| definition::built_in(text))).collect()
+    coded
+        .into_iter()
+        .chain(federation::all())
+        .chain(DEFINITIONS.iter().map(|text| definition::built_in(text)))
+        .collect()
 });
 
 /// The vendors that are data.

@@ -94,7 +94,7 @@ impl Vendor for OpenAi {
 
     fn account(&self, values: &Values) -> Result<Account, Invalid> {
         values.need("project_id")?;
-        Account::read(&ABOUT, values, "admin_key", DEFAULT_URL)
+        Account::read(&ABOUT, values, Some("admin_key"), DEFAULT_URL)
     }
 
     fn scope(&self, _: &Account, values: &Values) -> Result<Scope, Invalid> {
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(account.client_url, DEFAULT_URL);
         assert_eq!(account.identity.text("api_url"), Some(DEFAULT_URL));
         assert_eq!(account.identity.get("admin_key"), None);
-        assert_eq!(account.credential.expose(), "sk-admin-1");
+        assert_eq!(account.credential.as_ref().map(Secret::expose), Some("sk-admin-1"));
         for bad in ["sk-admin-1\n", "sk admin", "sk-ädmin"] {
             let error = OpenAi.account(&values(json!({"admin_key": bad, "project_id": "proj_1"}))).expect_err("bad");
             assert_eq!(error.field, "admin_key");

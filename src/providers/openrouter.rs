@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Failure, as_id, as_name, parse_time};
 use super::call::Call;
+use super::federation::Management;
 use super::listing::Place;
 use super::talk::Talk;
 use super::vendor::texts;
@@ -25,6 +26,7 @@ use crate::schema::{Field, Invalid, Kind, Values};
 pub(super) struct OpenRouter;
 
 const TITLE: &str = "OpenRouter";
+const KEY: &str = "management_key";
 const DEFAULT_URL: &str = "https://openrouter.ai/api/v1";
 /// Entries of a page of guardrails, the most that the vendor gives; pages of keys have a fixed size.
 const PAGE: usize = 100;
@@ -38,11 +40,14 @@ const ALONE: &str = "alone";
 static ABOUT: LazyLock<About> = LazyLock::new(|| About {
     name: "openrouter".into(),
     title: TITLE.into(),
-    account: vec![
-        Field::new("management_key", Kind::Secret, "Management key; it cannot be used for inference.").required(),
+    account: [
+        Field::new(KEY, Kind::Secret, "Management key; it cannot be used for inference. Or federation_policy_id."),
         Field::new("workspace_id", Kind::VendorId, "Workspace whose keys are made.").default("the default workspace"),
         Field::new("api_url", Kind::Url, "Base URL of the API.").default(DEFAULT_URL),
-    ],
+    ]
+    .into_iter()
+    .chain(Management::fields())
+    .collect(),
     identity_is_complete: false,
     scope: vec![
         Field::new("limit", Kind::Amount, "Most that a key may spend, in USD.").default("no limit"),
@@ -82,6 +87,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         "The longest name and the longest life of a key are not documented.",
         "Whether restrictions hold from the first request after their assignment is not documented; a key is handed out only after it.",
         "How soon a deleted key is refused is not documented.",
+        "The vendor's guide says that a federation policy cannot act as a management key, its SDK 1.3.84 that it can.",
     ]),
 });
 
@@ -92,7 +98,12 @@ impl Vendor for OpenRouter {
     }
 
     fn account(&self, values: &Values) -> Result<Account, Invalid> {
-        Account::read(&ABOUT, values, "management_key", DEFAULT_URL)
+        let federated = Management::chosen(values, KEY)?;
+        let mut account = Account::read(&ABOUT, values, (!federated).then_some(KEY), DEFAULT_URL)?;
+        if federated {
+            Management::settle(&mut account, values)?;
+        }
+        Ok(account)
     }
 
     fn scope(&self, _: &Account, values: &Values) -> Result<Scope, Invalid> {
@@ -109,37 +120,21 @@ impl Vendor for OpenRouter {
     }
 
     async fn probe(&self, cx: &Cx<'_>) -> Result<Probe, Fault> {
-        let session = Session::new(cx)?;
-        let mut probe = Probe::default();
-        let own = session.talk.send(Call::get(&["key"])).await?;
-        let label = own.text("/data/label").map(|label| session.talk.shown(label));
-        probe.identity = Some(format!("management key {}", label.unwrap_or_default()));
-        if own.at("/data/is_management_key").and_then(Value::as_bool) == Some(false) {
-            probe.identity = None;
-            probe.missing.push("the key is for inference: make a management key in the settings of OpenRouter".into());
-            return Ok(probe);
-        }
-        for (part, call) in [("keys", session.keys_page(0)), ("guardrails", session.guardrails_page(0))] {
-            match session.talk.send(call).await {
-                Ok(answer) => drop(answer.need_list("/data")?),
-                Err(failure) if failure.is_refusal() => {
-                    probe.missing.push(format!("the management key cannot list {part} ({})", failure.fault));
-                }
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-        Ok(probe)
+        let session = Session::new(cx).await?;
+        session.close(session.probe().await).await
     }
 
     async fn issue(&self, cx: &Cx<'_>, order: &Order<'_>) -> Result<Issued, Fault> {
         if order.purpose == Purpose::Admin {
             return Err(Fault::invalid("makes no management key by its API"));
         }
-        Session::new(cx)?.issue(order).await
+        let session = Session::new(cx).await?;
+        session.close(session.issue(order).await).await
     }
 
     async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
-        Session::new(cx)?.end(key).await
+        let session = Session::new(cx).await?;
+        session.close(session.end(key).await).await
     }
 
     async fn extend(&self, _: &Cx<'_>, _: &Ref, _: Time) -> Result<Time, Fault> {
@@ -148,7 +143,8 @@ impl Vendor for OpenRouter {
     }
 
     async fn list(&self, cx: &Cx<'_>, prefix: &str, from: Option<Cursor>) -> Result<Page, Fault> {
-        Session::new(cx)?.list(prefix, from.as_ref()).await
+        let session = Session::new(cx).await?;
+        session.close(session.list(prefix, from.as_ref()).await).await
     }
 }
 
@@ -159,8 +155,56 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(cx: &'a Cx<'a>) -> Result<Self, Fault> {
-        Ok(Self { talk: Talk::new(cx, TITLE)?, workspace: cx.account.identity.text("workspace_id") })
+    async fn new(cx: &'a Cx<'a>) -> Result<Self, Fault> {
+        let talk = match cx.account.credential {
+            Some(_) => Talk::new(cx, TITLE)?,
+            None => Management::present(cx).await?,
+        };
+        Ok(Self { talk, workspace: cx.account.identity.text("workspace_id") })
+    }
+
+    /// The outcome of the operation. A token that was refused is not presented again.
+    async fn close<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+        if outcome.as_ref().is_err_and(|fault| fault.kind == FaultKind::Refused) {
+            self.forget_token().await;
+        }
+        outcome
+    }
+
+    async fn forget_token(&self) {
+        if self.talk.cx.account.credential.is_none() {
+            Management::forget(self.talk.cx).await;
+        }
+    }
+
+    async fn probe(&self) -> Result<Probe, Fault> {
+        let mut probe = Probe::default();
+        match self.talk.send(Call::get(&["key"])).await {
+            Ok(own) => {
+                let label = own.text("/data/label").map(|label| self.talk.shown(label));
+                probe.identity = Some(format!("management key {}", label.unwrap_or_default()));
+                if own.at("/data/is_management_key").and_then(Value::as_bool) == Some(false) {
+                    probe.identity = None;
+                    let problem = "the key is for inference: make a management key in the settings of OpenRouter";
+                    probe.missing.push(problem.into());
+                    return Ok(probe);
+                }
+            }
+            // Whether a token may ask about itself is not documented; what follows tells whether it can do its work.
+            Err(failure) if failure.is_refusal() && self.talk.cx.account.credential.is_none() => {}
+            Err(failure) => return Err(failure.into()),
+        }
+        for (part, call) in [("keys", self.keys_page(0)), ("guardrails", self.guardrails_page(0))] {
+            match self.talk.send(call).await {
+                Ok(answer) => drop(answer.need_list("/data")?),
+                Err(failure) if failure.is_refusal() => {
+                    self.forget_token().await;
+                    probe.missing.push(format!("the management key cannot list {part} ({})", failure.fault));
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Ok(probe)
     }
 
     /// The guardrail is made first, since it restricts nothing by itself; then the key; and the key is handed out only

@@ -41,7 +41,8 @@ pub(super) struct Talk<'a> {
 impl<'a> Talk<'a> {
     /// An operation that presents the account's credential as a bearer token. `title` is the vendor's, for the log.
     pub(super) fn new(cx: &'a Cx<'a>, title: &'a str) -> Result<Self, Fault> {
-        Self::bare(cx, title)?.secret_header(AUTHORIZATION, &format!("Bearer {}", cx.account.credential.expose()))
+        let none = || Fault::new(FaultKind::Refused, "was not called: the account has no credential");
+        Self::bare(cx, title)?.bearer(cx.account.credential.as_ref().ok_or_else(none)?)
     }
 
     /// An operation that presents nothing yet. The account's secrets are hidden in its texts.
@@ -68,6 +69,11 @@ impl<'a> Talk<'a> {
     /// Says which field of the account the URL is from, for texts that ask to look at it.
     pub(super) fn with_url_field(self, url_field: &'a str) -> Self {
         Self { url_field, ..self }
+    }
+
+    /// Presents this as a bearer token.
+    pub(super) fn bearer(self, credential: &Secret) -> Result<Self, Fault> {
+        self.secret_header(AUTHORIZATION, &format!("Bearer {}", credential.expose()))
     }
 
     /// Adds a header that holds a credential.
@@ -307,7 +313,7 @@ mod tests {
             endpoint: url.parse().expect("a URL"),
             client_url: url.to_owned(),
             identity: Values::default(),
-            credential: "admin-credential-1".into(),
+            credential: Some("admin-credential-1".into()),
             secrets: BTreeMap::from([("key".into(), "admin-credential-1".into())]),
         };
         let http = Http::new(network).expect("a client");

@@ -53,7 +53,7 @@ pub struct Cx<'a> {
     pub http: &'a Http,
     pub clock: &'a dyn Clock,
     pub rng: &'a dyn Rng,
-    /// Signs for whoever this call is made for.
+    /// Signs for whoever this call is made for: the caller where a token is made for it, else the account itself.
     pub signer: &'a dyn Signer,
 }
 

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::book::random;
 use crate::clock::{Settings, rfc3339};
 use crate::faults::Faults;
+use crate::federation::Rule;
 use crate::request::{Body, Request};
 use crate::router::Answer;
 use crate::world::World;
@@ -30,6 +32,7 @@ pub fn respond(world: &mut World, request: &Request) -> Answer {
             Ok(state(world))
         }
         ("POST", "/delete_key") => delete_key(world, request),
+        ("POST", "/federation") => trust(world, request),
         _ => return Answer::new(404, json!({"error": format!("no {} {path} in the control API", request.method)})),
     };
     match outcome {
@@ -46,8 +49,10 @@ fn about(world: &World) -> Value {
 /// For each plain vendor a config and a role as the engine takes them, and the request that tries a key.
 fn examples(world: &World, request: &Request) -> Value {
     let url = format!("http://{}", request.header("host").unwrap_or_default());
-    let examples =
-        world.vendors.iter().filter_map(|mounted| Some((mounted.name.to_owned(), mounted.vendor.example(&url)?)));
+    let examples = world.vendors.iter().flat_map(|mounted| {
+        let named = |(after, example)| (format!("{}{after}", mounted.name), example);
+        mounted.vendor.examples(&url).into_iter().map(named)
+    });
     Value::Object(examples.collect())
 }
 
@@ -90,6 +95,19 @@ fn delete_key(world: &mut World, request: &Request) -> Result<Value, String> {
     let mounted = world.vendors.iter_mut().find(|mounted| mounted.name == name);
     let mounted = mounted.ok_or_else(|| format!("no vendor {name:?}"))?;
     Ok(json!({"deleted": mounted.vendor.delete_by_hand(id, at)}))
+}
+
+/// An issuer and a rule of a vendor that has no API for them, or for a test that does not care.
+fn trust(world: &mut World, request: &Request) -> Result<Value, String> {
+    let given = given(request)?;
+    let name = given["vendor"].as_str().ok_or("vendor is missing")?;
+    let mounted = world.vendors.iter_mut().find(|mounted| mounted.name == name);
+    let federation = mounted.and_then(|mounted| mounted.vendor.federation());
+    let federation = federation.ok_or_else(|| format!("vendor {name:?} exchanges no assertions"))?;
+    let rule = Rule::read(given, &random("rule-"))?;
+    let id = rule.id.clone();
+    federation.trust(rule);
+    Ok(json!({"id": id}))
 }
 
 fn given(request: &Request) -> Result<&Value, String> {

@@ -4,11 +4,13 @@ use serde_json::{Map, Value, json};
 
 use crate::book::{Book, Record, random};
 use crate::clock::{Generation, Moment, unix};
+use crate::federation::Federation;
 use crate::fields::{self, Field, Kind, NAME, Problem, Unknown, Wrong, optional, required};
 use crate::inference;
+use crate::openai_federation as federation;
 use crate::openai_keys::{self as keys, Account, Owner, ProjectKey};
 use crate::request::{Body, Call, Request};
-use crate::router::{self, Access, Answer, Found, Outcome, Route, Seen, Vendor, admin, key};
+use crate::router::{self, Access, Answer, Found, Outcome, Route, Seen, Vendor, admin, key, open};
 
 pub const PREFIX: &str = "/openai/v1";
 pub const EXPIRES_IN: Field = optional("expires_in_seconds", Kind::Whole(1, 31_536_000));
@@ -44,6 +46,10 @@ const ROUTES: &[Route<OpenAi>] = &[
     admin("POST", "/organization/admin_api_keys", OpenAi::create_admin_key),
     admin("GET", "/organization/admin_api_keys/{key_id}", OpenAi::get_admin_key),
     admin("DELETE", "/organization/admin_api_keys/{key_id}", OpenAi::delete_admin_key),
+    admin("POST", "/organization/workload_identity_providers", federation::create_provider),
+    admin("POST", "/organization/workload_identity_providers/{provider_id}", federation::update_provider),
+    admin("POST", "/organization/workload_identity_providers/{provider_id}/federation_rules", federation::create_rule),
+    open("POST", "/oauth/token", federation::exchange),
     key("POST", "/chat/completions", OpenAi::complete),
     key("GET", "/models", OpenAi::models),
 ];
@@ -53,6 +59,8 @@ pub struct OpenAi {
     pub accounts: Book<Account>,
     pub keys: Book<ProjectKey>,
     admin_keys: Book<()>,
+    pub providers: Vec<federation::Provider>,
+    pub federation: Federation,
 }
 
 #[derive(Default)]
@@ -67,6 +75,8 @@ impl OpenAi {
             accounts: Book::default(),
             keys: Book::default(),
             admin_keys: Book::default(),
+            providers: Vec::new(),
+            federation: Federation::default(),
         };
         for (id, name) in [("proj_sim1", "Simulated one"), ("proj_sim2", "Simulated two")] {
             openai.projects.seed(Record::new(id, name, "", at, Project::default()));
@@ -160,12 +170,17 @@ impl OpenAi {
     }
 
     fn complete(&mut self, call: &Call) -> Outcome {
-        let caller = self.caller(call)?;
-        let scopes = &caller.more.scopes;
+        let scopes = match self.federation.holder(secret(call)?, call.at) {
+            Some(token) => token.scope.split_whitespace().map(str::to_owned).collect(),
+            None => {
+                let caller = self.caller(call)?;
+                caller.last_used = Some(call.at.ms);
+                caller.more.scopes.clone()
+            }
+        };
         if !scopes.is_empty() && !scopes.iter().any(|scope| COMPLETION_SCOPES.contains(&scope.as_str())) {
             return Err(missing_scope(NEEDS_MODEL));
         }
-        caller.last_used = Some(call.at.ms);
         let model = inference::asked_model(call).map_err(refuse)?;
         if !MODELS.contains(&model) {
             let message = format!("The model `{model}` does not exist or you do not have access to it.");
@@ -224,8 +239,16 @@ impl Vendor for OpenAi {
     fn snapshot(&mut self, at: Moment) -> Value {
         json!({
             "keys": self.keys.snapshot(at), "admin_keys": self.admin_keys.snapshot(at),
-            "service_accounts": self.accounts.snapshot(at),
+            "service_accounts": self.accounts.snapshot(at), "tokens": self.federation.snapshot(at),
         })
+    }
+
+    fn federation(&mut self) -> Option<&mut Federation> {
+        Some(&mut self.federation)
+    }
+
+    fn examples(&self, url: &str) -> Vec<(&'static str, Value)> {
+        vec![("-federated", federation::example(url))]
     }
 
     fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool {

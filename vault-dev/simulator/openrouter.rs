@@ -5,11 +5,13 @@ use serde_json::{Map, Value, json};
 
 use crate::book::{Book, Record, random, sha256_hex};
 use crate::clock::{Moment, rfc3339};
+use crate::federation::Federation;
 use crate::fields::{self, Field, ID, Kind, NAME, Problem, Unknown, Wrong, nullable, optional, required};
 use crate::guardrails::{self, Guardrail};
 use crate::inference;
+use crate::openrouter_federation as federation;
 use crate::request::{Body, Call, Request};
-use crate::router::{self, Access, Answer, Found, Outcome, Route, Seen, Vendor, admin, key};
+use crate::router::{self, Access, Answer, Found, Outcome, Route, Seen, Vendor, admin, key, open};
 
 pub const PREFIX: &str = "/openrouter/api/v1";
 pub const DEFAULT_WORKSPACE: &str = "0b7f4c1e-8f0a-4d7e-9a51-000000000001";
@@ -39,6 +41,7 @@ const ROUTES: &[Route<OpenRouter>] = &[
     admin("POST", "/guardrails/{id}/assignments/keys", guardrails::assign_keys),
     admin("POST", "/guardrails/{id}/assignments/keys/remove", guardrails::unassign_keys),
     admin("GET", "/workspaces", OpenRouter::list_workspaces),
+    open("POST", "/oauth/token", federation::exchange),
     key("POST", "/chat/completions", OpenRouter::complete),
     key("GET", "/models", OpenRouter::models),
 ];
@@ -47,6 +50,7 @@ pub struct OpenRouter {
     management_key: String,
     pub keys: Book<KeyLimits>,
     pub guardrails: Vec<Guardrail>,
+    pub federation: Federation,
     workspaces: Vec<(&'static str, &'static str)>,
     started: i64,
 }
@@ -68,13 +72,14 @@ impl OpenRouter {
             management_key: management_key.into(),
             keys: Book::default(),
             guardrails: Vec::new(),
+            federation: Federation::default(),
             workspaces: vec![(DEFAULT_WORKSPACE, "default"), (OTHER_WORKSPACE, "other")],
             started: at.ms,
         }
     }
 
     fn current_key(&mut self, call: &Call) -> Outcome {
-        let is_management_key = secret(call)? == self.management_key;
+        let is_management_key = self.manages(secret(call)?, call.at);
         let mut shown = if is_management_key {
             let limits = KeyLimits::new(&Map::new(), DEFAULT_WORKSPACE);
             show(&Record::new("", "", &self.management_key, call.at, limits))
@@ -196,13 +201,17 @@ impl OpenRouter {
     }
 
     fn complete(&mut self, call: &Call) -> Outcome {
-        let hash = self.caller(call)?.id.clone();
+        let token = self.federation.holder(secret(call)?, call.at).is_some_and(|token| token.scope == "inference");
+        let hash = if token { String::new() } else { self.caller(call)?.id.clone() };
         let model = inference::asked_model(call).map_err(refuse)?;
         if !MODELS.contains(&model) {
             return Err(error(400, &format!("{model} is not a valid model ID")));
         }
         if self.guardrails.iter().any(|guardrail| guardrail.refuses(&hash, model)) {
             return Err(error(404, "No endpoints available matching your guardrail restrictions and data policy."));
+        }
+        if token {
+            return Ok(Answer::ok(inference::completion(model, call.at)));
         }
         let record = self.caller(call)?;
         if record.more.limit.is_some_and(|limit| record.more.usage + inference::COST > limit) {
@@ -216,12 +225,18 @@ impl OpenRouter {
     /// The vendor says the same of an unknown, an expired and a deleted key.
     fn caller(&mut self, call: &Call) -> Result<&mut Record<KeyLimits>, Answer> {
         let secret = secret(call)?;
-        if secret == self.management_key {
+        if self.manages(secret, call.at) {
             return Err(error(403, "Management keys can't be used for completions."));
         }
         let holder = self.keys.holder(secret, call.at);
         let works = holder.filter(|record| !record.more.disabled && !record.expired(call.at));
         works.ok_or_else(|| error(401, "User not found."))
+    }
+
+    /// The management key, or a token that stands for one.
+    fn manages(&self, secret: &str, at: Moment) -> bool {
+        secret == self.management_key
+            || self.federation.holder(secret, at).is_some_and(|token| token.scope == "management")
     }
 
     pub fn workspace(&self, given: &Map<String, Value>) -> Result<String, Answer> {
@@ -245,7 +260,8 @@ impl Vendor for OpenRouter {
         };
         let call = Call { request, params, at };
         let outcome = match secret(&call) {
-            Ok(secret) if route.access == Access::Key || secret == self.management_key => (route.run)(self, &call),
+            _ if route.access == Access::Open => (route.run)(self, &call),
+            Ok(secret) if route.access == Access::Key || self.manages(secret, at) => (route.run)(self, &call),
             Ok(_) => Err(error(401, "Invalid management key.")),
             Err(answer) => Err(answer),
         };
@@ -257,7 +273,18 @@ impl Vendor for OpenRouter {
     }
 
     fn snapshot(&mut self, at: Moment) -> Value {
-        json!({"keys": self.keys.snapshot(at), "guardrails": {"live": self.guardrails.iter().map(Guardrail::show).collect::<Vec<_>>()}})
+        let guardrails: Vec<_> = self.guardrails.iter().map(Guardrail::show).collect();
+        json!({
+            "keys": self.keys.snapshot(at), "guardrails": {"live": guardrails}, "tokens": self.federation.snapshot(at),
+        })
+    }
+
+    fn federation(&mut self) -> Option<&mut Federation> {
+        Some(&mut self.federation)
+    }
+
+    fn examples(&self, url: &str) -> Vec<(&'static str, Value)> {
+        vec![("-federated", federation::example(url))]
     }
 
     fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::book::{Book, Record};
 use crate::clock::Moment;
+use crate::federation::Federation;
 use crate::fields::{self, Field, Problem, Unknown, Wrong};
 use crate::request::{Body, Call, Request};
 use crate::router::{self, Access, Answer, Found, Outcome, Route, Seen, Vendor};
@@ -27,6 +28,18 @@ pub trait Plain: Send + Sized + 'static {
     fn keys(&mut self) -> &mut Book<Self::Key>;
     /// How a client is set up to use this vendor here, `url` being the simulator's.
     fn example(url: &str) -> Example;
+    /// Whom it trusts, where it exchanges assertions.
+    fn federation(&mut self) -> Option<&mut Federation> {
+        None
+    }
+    /// What `POST /_control/federation` wants beside issuer, keys and subject, where it does.
+    fn trust(_url: &str) -> Option<Value> {
+        None
+    }
+    /// What else its state shows.
+    fn more(&self, _: Moment) -> Map<String, Value> {
+        Map::new()
+    }
 
     /// The record whose secret this is, if it works.
     fn caller(&mut self, secret: Option<&str>, at: Moment) -> Result<&mut Record<Self::Key>, Answer> {
@@ -99,23 +112,37 @@ impl<V: Plain> Vendor for V {
     }
 
     fn snapshot(&mut self, at: Moment) -> Value {
-        json!({"keys": self.keys().snapshot(at)})
+        let mut shown = Map::from_iter([("keys".to_owned(), self.keys().snapshot(at))]);
+        shown.extend(self.more(at));
+        shown.into()
     }
 
     fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool {
         self.keys().delete(id, at)
     }
 
-    fn example(&self, url: &str) -> Option<Value> {
-        let Example { config, role, attempt } = V::example(url);
-        Some(json!({
-            "config": config, "role": role, "paged": V::PAGED,
+    fn federation(&mut self) -> Option<&mut Federation> {
+        Plain::federation(self)
+    }
+
+    fn examples(&self, url: &str) -> Vec<(&'static str, Value)> {
+        let mut shown = V::example(url).shown(url, V::trust(url));
+        shown["paged"] = json!(V::PAGED);
+        shown["attempt"]["refused"] = json!(V::REFUSED);
+        vec![("", shown)]
+    }
+}
+
+impl Example {
+    pub fn shown(self, url: &str, trust: Option<Value>) -> Value {
+        let Self { config, role, attempt } = self;
+        json!({
+            "config": config, "role": role, "trust": trust,
             "attempt": {
                 "method": attempt.method, "url": format!("{url}{}", attempt.path), "header": attempt.header.0,
                 "value": attempt.header.1, "body": attempt.body, "beyond": attempt.beyond,
-                "refused": V::REFUSED,
             },
-        }))
+        })
     }
 }
 

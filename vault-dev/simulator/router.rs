@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::clock::Moment;
+use crate::federation::Federation;
 use crate::request::{Call, Request, decode};
 
 /// One vendor: its state and its way to refuse.
@@ -15,9 +16,14 @@ pub trait Vendor: Send {
     fn snapshot(&mut self, at: Moment) -> Value;
     /// Somebody deletes a key in the vendor's dashboard.
     fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool;
-    /// How the engine and a client are set up for it, `url` being the simulator's; none where the README says it.
-    fn example(&self, _url: &str) -> Option<Value> {
+    /// Whom it trusts, where it exchanges assertions.
+    fn federation(&mut self) -> Option<&mut Federation> {
         None
+    }
+    /// How the engine and a client are set up for it, `url` being the simulator's, by what comes after its name; none where
+    /// the README says it.
+    fn examples(&self, _url: &str) -> Vec<(&'static str, Value)> {
+        Vec::new()
     }
 }
 

@@ -91,7 +91,11 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
         return Err(Error::Unavailable("storage is too slow: no key was made, try again".into()));
     }
     let token = row.kind == RowKind::Token;
-    let signer = AssertionSigner::for_role(&*mount, &role_name, &call.request);
+    // A token is the caller's. A key is made by the account, whose token is held for all roles: no role's name is in it.
+    let signer = match token {
+        true => AssertionSigner::for_role(&*mount, &role_name, &call.request),
+        false => account.signer(&mount),
+    };
     let issued = issue(&mount, &account, &signer, &row, &scope, life.until).await?;
     step("mint.after-vendor").await;
     if !token {

@@ -41,7 +41,7 @@ impl Base {
     pub(in crate::providers) fn account(self, identity: Values) -> Account {
         // What clients set as their base URL (botocore 1.44.8, `bedrock-runtime`).
         let client_url = format!("https://bedrock-runtime.{}.amazonaws.com", self.region);
-        let credential = self.credentials.secret_access_key.clone();
+        let credential = Some(self.credentials.secret_access_key.clone());
         Account { endpoint: self.endpoint, client_url, identity, credential, secrets: self.credentials.into_secrets() }
     }
 }

@@ -291,7 +291,7 @@ mod tests {
             endpoint: "https://iam.amazonaws.com".parse().expect("a URL"),
             client_url: String::new(),
             identity: Values::default(),
-            credential: credentials.secret_access_key.clone(),
+            credential: Some(credentials.secret_access_key.clone()),
             secrets: credentials.into_secrets(),
         };
         let http = Http::new(&Network::default()).expect("a client");

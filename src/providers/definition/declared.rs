@@ -107,7 +107,7 @@ impl Vendor for Declared {
             values.need("api_url")?;
         }
         let chief = definition.auth.secrets().into_iter().next().unwrap_or_default();
-        let mut account = Account::read(&self.about, values, &chief, default)?;
+        let mut account = Account::read(&self.about, values, Some(&chief), default)?;
         if let Some(default) = definition.auth.token_url() {
             let url = auth::url("token_url", values.text("token_url").unwrap_or(default))?;
             account.identity.insert("token_url", url.as_str().into());

@@ -248,7 +248,7 @@ mod tests {
             endpoint: "https://a.example".parse().expect("a URL"),
             client_url: String::new(),
             identity: crate::schema::Values::default(),
-            credential: "x".into(),
+            credential: Some("x".into()),
             secrets: std::collections::BTreeMap::new(),
         };
         let scene = Scene::new(&account, time("2026-11-24T12:00:00Z"));

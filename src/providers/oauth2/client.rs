@@ -11,7 +11,7 @@ use super::super::call::{Call, Content};
 use super::super::talk::Talk;
 use super::super::{Cx, Fault, FaultKind, Gone};
 use super::preset::LONGEST;
-use super::{AUDIENCE, AUTH_STYLE, CLIENT_ID, RESOURCE, REVOKE_URL, TOKEN_URL, endpoint, given};
+use super::{AUDIENCE, AUTH_STYLE, CLIENT_ID, CLIENT_SECRET, RESOURCE, REVOKE_URL, TOKEN_URL, endpoint, given};
 use crate::base::{Secret, Time};
 use crate::schema::Values;
 
@@ -38,12 +38,13 @@ impl<'a> Client<'a> {
     pub(super) fn new(cx: &'a Cx<'a>, title: &'a str) -> Result<Self, Fault> {
         let talk = Talk::bare(cx, title)?.with_envelope(Envelope::OAuth(&[])).with_url_field(TOKEN_URL);
         let mut talk = talk.header("accept", "application/json");
-        let (id, secret) = (given(&cx.account.identity, CLIENT_ID).unwrap_or_default(), &cx.account.credential);
+        let (id, secret) =
+            (given(&cx.account.identity, CLIENT_ID).unwrap_or_default(), cx.account.secret(CLIENT_SECRET));
         if cx.account.identity.text(AUTH_STYLE) == Some("post") {
-            return Ok(Self { talk, own: form(&[("client_id", id), ("client_secret", secret.expose())]) });
+            return Ok(Self { talk, own: form(&[("client_id", id), ("client_secret", secret)]) });
         }
         // RFC 6749, section 2.3.1: both are encoded as in a form before they are joined.
-        let encoded = Secret::from(as_in_a_form(secret.expose()));
+        let encoded = Secret::from(as_in_a_form(secret));
         let pair = Secret::from(STANDARD.encode(format!("{}:{}", as_in_a_form(id), encoded.expose())));
         talk.hide(&encoded);
         talk.hide(&pair);

@@ -51,12 +51,10 @@ impl Vendor for OAuth2 {
         }
         let base_url = given(values, BASE_URL);
         let default = token_url.origin().ascii_serialization();
-        let mut account =
-            Account::read(&self.about, values, CLIENT_SECRET, base_url.unwrap_or(&default)).map_err(|invalid| {
-                match invalid.field.as_str() {
-                    "api_url" => Invalid::new(BASE_URL, invalid.problem),
-                    _ => invalid,
-                }
+        let mut account = Account::read(&self.about, values, Some(CLIENT_SECRET), base_url.unwrap_or(&default))
+            .map_err(|invalid| match invalid.field.as_str() {
+                "api_url" => Invalid::new(BASE_URL, invalid.problem),
+                _ => invalid,
             })?;
         if base_url.is_none() {
             account.client_url.clear();

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{LONGEST, TITLE};
-use crate::base::Time;
+use crate::base::{Secret, Time};
 use crate::providers::answer::{Answer, Failure, as_id, as_name, parse_time, seconds_until};
 use crate::providers::call::Call;
 use crate::providers::listing::Place;
@@ -261,7 +261,7 @@ impl<'a> Session<'a> {
             Err(failure) if failure.is_refusal() => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
-        let credential = self.talk.cx.account.credential.expose();
+        let Some(credential) = self.talk.cx.account.credential.as_ref().map(Secret::expose) else { return Ok(None) };
         let mut fitting =
             answer.need_list("/data")?.iter().filter(|entry| fits(credential, entry["redacted_value"].as_str()));
         let only = fitting.next().filter(|_| fitting.next().is_none());

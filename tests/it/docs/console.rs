@@ -7,11 +7,10 @@ use std::time::Duration;
 use vault_plugin_secrets_ai::providers;
 
 use super::redact::Redactor;
-use crate::support::case::CASES;
 use crate::support::deps;
 use crate::support::node::{BINARY, plugin_binary};
 use crate::support::server::{ROOT, Stage};
-use crate::support::simulator::{LITELLM, OPENAI, OPENROUTER};
+use crate::support::simulator::{ANTHROPIC, LITELLM, OPENAI, OPENROUTER};
 
 /// Ends the output of a command.
 const END: &str = "--- the command has ended ---";
@@ -27,7 +26,6 @@ pub struct Console {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     redactor: Redactor,
-    simulator: String,
 }
 
 impl Console {
@@ -47,9 +45,10 @@ impl Console {
             .env("HOME", home)
             .env("PATH", format!("{}:{}", binaries.display(), *deps::PATH))
             .envs([("OPENAI_ADMIN_KEY", OPENAI), ("OPENROUTER_MANAGEMENT_KEY", OPENROUTER)])
-            .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)]);
+            .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)])
+            .env("ANTHROPIC_ADMIN_TOKEN", ANTHROPIC);
         let redactor = Redactor::new(&stage.server.url, &stage.simulator.url);
-        Self::start(shell, redactor, stage.simulator.url.clone())
+        Self::start(shell, redactor)
     }
 
     /// In a checkout, with nothing running yet: a page starts what it needs, on three ports from this one on.
@@ -62,10 +61,10 @@ impl Console {
             .env("VAULT_BIN", &*BINARY)
             .env("PLUGIN_BIN", plugin_binary())
             .env("SIMULATOR_BIN", env!("CARGO_BIN_EXE_vendor-simulator"));
-        Self::start(shell, Redactor::of_a_newcomer(port), String::new())
+        Self::start(shell, Redactor::of_a_newcomer(port))
     }
 
-    fn start(mut shell: Command, redactor: Redactor, simulator: String) -> Self {
+    fn start(mut shell: Command, redactor: Redactor) -> Self {
         let mut shell = shell
             .args(["--noprofile", "--norc"])
             .env("CARGO_HOME", cargo_home())
@@ -78,7 +77,7 @@ impl Console {
         let mut input = shell.stdin.take().expect("piped");
         writeln!(input, "exec 2>&1").expect("written");
         let output = BufReader::new(shell.stdout.take().expect("piped"));
-        Self { shell, input, output, redactor, simulator }
+        Self { shell, input, output, redactor }
     }
 
     /// The page with the outputs that its commands have now.
@@ -135,8 +134,8 @@ impl Console {
         });
         match vendor {
             Some(vendor) if !command.contains("api_url=") => {
-                let case = CASES.into_iter().find(|case| case.provider == vendor.about().name).expect("a case");
-                let url = case.config(&self.simulator)["api_url"].as_str().expect("a URL").to_owned();
+                let field = vendor.about().account.iter().find(|field| field.name == "api_url").expect("a field");
+                let url = self.redactor.filled(field.default.as_deref().expect("a page names what has no default"));
                 format!("{command} api_url={url}")
             }
             _ => command.to_owned(),
@@ -208,5 +207,5 @@ pub fn as_built(command: &str) -> String {
 /// Whether a command goes on in the next line.
 fn is_open(command: &str) -> bool {
     let last = command.lines().last().unwrap_or_default();
-    last.ends_with('\\') || (command.contains("<<'EOF'") && last != "EOF")
+    last.ends_with('\\') || ((command.contains("<<EOF") || command.contains("<<'EOF'")) && last != "EOF")
 }

@@ -25,6 +25,7 @@ const USAGE: &str = "docs/usage.md";
 const LEASES: &str = "docs/leases.md";
 const SECURITY: &str = "docs/security.md";
 const IDENTITY: &str = "docs/identity.md";
+const FEDERATION: &str = "docs/federation.md";
 const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
@@ -58,6 +59,24 @@ async fn the_page_on_security_is_true() {
 #[tokio::test]
 async fn the_page_on_the_issuer_is_true() {
     check(IDENTITY, Stage::new().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_federation_is_true() {
+    let stage = Stage::new().await;
+    stage.server.write("ai/identity/config", json!({"issuer": "https://vault.example.com/v1/ai"})).await;
+    let uuid = stage.server.read("ai/identity/config").await["data"]["mount_uuid"].as_str().expect("a UUID").to_owned();
+    let jwks = stage.server.read("ai/identity/keys").await["data"]["jwks"].clone();
+    // What a reader does in the vendor's settings.
+    for (policy, subject, scope) in [("1", "support", "inference"), ("2", "config:keyless", "management")] {
+        let policy = json!({
+            "vendor": "openrouter", "id": format!("4b2f7d1e-8c3a-4e5f-9a6b-00000000000{policy}"), "jwks": jwks,
+            "issuer": "https://vault.example.com/v1/ai", "audience": format!("{}/openrouter/api/v1", stage.simulator.url),
+            "subject": format!("{uuid}:{subject}"), "scope": scope,
+        });
+        stage.simulator.control("federation", policy).await;
+    }
+    check(FEDERATION, stage).await;
 }
 
 #[tokio::test]
@@ -122,6 +141,7 @@ fn every_page_is_checked_and_every_link_leads_somewhere() {
         LEASES,
         SECURITY,
         IDENTITY,
+        FEDERATION,
         AGENT,
         KUBERNETES,
         VENDORS,

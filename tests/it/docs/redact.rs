@@ -4,22 +4,25 @@ use std::time::Duration;
 use vault_plugin_secrets_ai::schema::{format_duration, parse_duration};
 
 /// What a page shows in place of what is the test's, or differs between the two servers.
-const STAND_INS: [(&str, &str); 4] = [
+const STAND_INS: [(&str, &str); 5] = [
     ("proj_abc", "proj_sim1"),
     ("svc_abc", "svc_sim1"),
+    ("svac_abc", "svac_sim1"),
     ("chat-small", "fake-small"),
     ("returned from Vault:", "returned from OpenBao:"),
 ];
 /// Where the server is, for a page.
 const SERVER: &str = "http://127.0.0.1:8200";
 /// Where the vendors are, and where the simulator is below its URL.
-const URLS: [(&str, &str); 3] = [
+const URLS: [(&str, &str); 4] = [
     ("https://api.openai.com/v1", "/openai/v1"),
     ("https://openrouter.ai/api/v1", "/openrouter/api/v1"),
     ("https://litellm.example.com", "/litellm"),
+    ("https://api.anthropic.com", "/anthropic"),
 ];
 /// Starts of values that are random after it.
-const PREFIXES: [&str; 5] = ["sk-svcacct-", "sk-or-v1-", "sk-", "key_", "svc_"];
+const PREFIXES: [&str; 9] =
+    ["idp_", "fdis_", "fdrl_", "sk-ant-oat01-", "sk-svcacct-", "sk-or-v1-", "sk-", "key_", "svc_"];
 /// Starts of the server's tokens.
 const TOKENS: [&str; 4] = ["s.", "b.", "hvs.", "hvb."];
 /// Fewest random characters after a prefix, and of a value without one.

@@ -1,9 +1,11 @@
 //! Tables that are made from what the vendors and the paths declare: `<!-- generated: NAME -->` up to `<!-- end -->`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::logical::Operation;
-use vault_plugin_secrets_ai::providers::{self, About, Expiry};
-use vault_plugin_secrets_ai::schema::{Field, Kind};
+use vault_plugin_secrets_ai::providers::{self, About, Expiry, Source};
+use vault_plugin_secrets_ai::schema::{Field, Kind, format_duration};
 
 use crate::support::bench::{Bench, Mounted};
 
@@ -93,6 +95,7 @@ async fn expiry(mount: &Mounted) -> String {
     for vendor in providers::ALL.iter() {
         let data = described(mount, vendor.about()).await;
         let ends = match vendor.about().can.expiry {
+            _ if vendor.about().can.source == Source::Token => "with its lease",
             Expiry::Never => "never",
             Expiry::Fixed(_) => "one hour after the lease's `max_ttl`",
             Expiry::Movable(_) => "one hour after the end of its lease, as last renewed",
@@ -110,8 +113,12 @@ async fn facts(mount: &Mounted, about: &About) -> String {
     let expiry = &data["vendor_expiry"];
     let days = |bound: &str| expiry[bound].as_u64().map(|seconds| seconds / 86400);
     let mut expires = expiry["kind"].as_str().expect("text").to_owned();
-    if let Some(longest) = days("longest") {
-        expires.push_str(&format!(", at most {longest} days ahead"));
+    let token = about.can.source == Source::Token;
+    let life = |bound: &str| format_duration(Duration::from_secs(expiry[bound].as_u64().expect("a bound")));
+    match days("longest") {
+        _ if token => expires.push_str(&format!(", {} to {} ahead", life("shortest"), life("longest"))),
+        Some(longest) => expires.push_str(&format!(", at most {longest} days ahead")),
+        None => {}
     }
     for (what, value) in [
         ("How a key is made", data["create"].as_str().expect("text").to_owned()),
@@ -124,6 +131,10 @@ async fn facts(mount: &Mounted, about: &About) -> String {
         ("What its API has and this engine does not use", none_or(list(&data["unused"]))),
         ("Longest name of a key", format!("{} characters", about.name_limit)),
     ] {
+        // Nobody but the ledger has a token's name, and the vendor's own rule what it may do.
+        if token && (what.starts_with("Longest") || value.is_empty()) {
+            continue;
+        }
         text.push_str(&format!("- {what}: {}\n", sentence(&value)));
     }
     text.push_str("\nWhat is not proven:\n\n");

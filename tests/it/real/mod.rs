@@ -2,6 +2,7 @@
 
 mod cluster;
 mod crashes;
+mod federation;
 mod help;
 mod hostile;
 mod identity;

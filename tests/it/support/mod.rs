@@ -8,6 +8,7 @@ pub mod client;
 pub mod cluster;
 pub mod deps;
 pub mod fault_proxy;
+pub mod issuer;
 pub mod node;
 pub mod openapi_check;
 pub mod process;

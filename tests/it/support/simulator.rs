@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Admin credentials that no text may show: tests look for them.
+pub const ANTHROPIC: &str = "sk-ant-oat01-simulator-org-admin-0001";
 pub const OPENAI: &str = "sk-admin-canary-openai-0001";
 pub const OPENROUTER: &str = "sk-or-v1-management-canary-0001";
 pub const LITELLM: &str = "sk-master-canary-litellm-0001";
@@ -116,6 +117,11 @@ impl Reply {
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         self.body
+    }
+
+    #[track_caller]
+    pub fn expect_success(self) {
+        assert!((200..300).contains(&self.status), "{} {}", self.status, self.body);
     }
 }
 

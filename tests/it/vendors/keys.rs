@@ -170,7 +170,7 @@ async fn a_probe_tells_a_good_credential_from_a_bad_one() {
 async fn an_ordinary_key_is_not_taken_for_an_admin_one() {
     Stage::each(Stage::all_and_real().await, async |stage| {
         let (_, issued) = stage.issue().await;
-        let admin = stage.account.credential.expose().to_owned();
+        let admin = stage.credential().to_owned();
         let stage = stage.with_credential(issued.secret.expose());
         match stage.probe().await {
             Ok(probe) => assert!(!probe.missing.is_empty(), "{}", stage.label),
@@ -186,7 +186,7 @@ async fn an_ordinary_key_is_not_taken_for_an_admin_one() {
 async fn a_wrong_admin_key_is_refused_whatever_is_asked() {
     Stage::each(Stage::all_and_real().await, async |stage| {
         let (_, issued) = stage.issue().await;
-        let admin = stage.account.credential.expose().to_owned();
+        let admin = stage.credential().to_owned();
         let stage = stage.with_credential("sk-wrong-0123456789abcdef");
         let faults = [
             stage.try_issue().await.1.map(drop).expect_err("issue"),

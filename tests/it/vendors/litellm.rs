@@ -43,7 +43,7 @@ async fn a_key_infers_and_manages_nothing() {
     let (_, issued) = real.issue().await;
     let body = json!({"model": "fake-small", "input": "hello"});
     assert_eq!(call(&real, issued.secret.expose(), "/v1/embeddings", Some(body)).await.0, 200);
-    let master = real.account.credential.expose();
+    let master = real.credential();
     let info = call(&real, master, &format!("/key/info?key={}", issued.key.id), None).await.1;
     assert_eq!(info["info"]["metadata"]["vault"], json!({"a": "b"}), "{info}");
     assert_eq!(info["info"]["allowed_routes"], json!(["llm_api_routes"]), "{info}");
@@ -55,7 +55,7 @@ async fn a_key_infers_and_manages_nothing() {
 async fn a_key_of_a_proxy_admin_infers_and_manages_nothing() {
     let user = format!("admin-{}", random_hex(&SystemRng, 4));
     let Some(real) = Stage::real_with(json!({"user_id": user})) else { return };
-    let master = real.account.credential.expose();
+    let master = real.credential();
     let body = json!({"user_id": user, "user_role": "proxy_admin", "auto_create_key": false});
     assert_eq!(call(&real, master, "/user/new", Some(body)).await.0, 200);
     let (_, issued) = real.issue().await;

@@ -4,6 +4,7 @@
 mod answers;
 mod deepinfra;
 mod faults;
+mod federation;
 mod generations;
 mod keys;
 mod litellm;

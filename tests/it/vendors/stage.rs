@@ -5,14 +5,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
-use vault_plugin_secrets_ai::base::{Clock, Secret, SystemClock, SystemRng, Time, random_base32, random_hex};
+use vault_plugin_secrets_ai::base::{Clock, SystemClock, SystemRng, Time, random_base32, random_hex};
 use vault_plugin_secrets_ai::providers::{
     ALL, Account, Cx, End, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
-    Signer, Source, Vendor, by_name,
+    Source, Vendor, by_name,
 };
 use vault_plugin_secrets_ai::schema::{Field, Values};
 
 use crate::support::case::{CASES, Case};
+use crate::support::issuer::{SUBJECT, TestIssuer};
 use crate::support::simulator::{Simulator, plain_client};
 
 /// Vendors that are asked at a time.
@@ -31,6 +32,10 @@ pub struct Stage {
     /// Whether the vendor's listing has pages.
     pub paged: bool,
     pub world: World,
+    /// Signs for whoever asks.
+    pub issuer: TestIssuer,
+    /// What the vendor has to be told to trust it, where it exchanges assertions.
+    trust: Option<Value>,
     clock: SystemClock,
     http: Http,
 }
@@ -86,6 +91,7 @@ impl Attempt {
         };
         let method = self.method.parse().expect("a method");
         let request = plain_client().request(method, &self.url).header(&self.header, value);
+        let request = issued.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let request = match body {
             Value::String(form) => {
                 request.header("content-type", "application/x-www-form-urlencoded").body(form.replace("{key}", key))
@@ -135,8 +141,26 @@ impl Stage {
         let example = &simulator.get("/_control/examples").await[name];
         let attempt = Attempt::told(&example["attempt"]);
         let paged = example["paged"] != json!(false);
-        let stage = Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator));
-        Self { paged, ..stage }
+        let mut stage = Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator));
+        stage.paged = paged;
+        stage.trust = Some(example["trust"].clone()).filter(|trust| !trust.is_null());
+        stage.trust_issuer(json!({"subject": SUBJECT})).await;
+        stage
+    }
+
+    /// Whether the vendor exchanges assertions.
+    pub fn is_federated(&self) -> bool {
+        self.trust.is_some()
+    }
+
+    /// Has the vendor trust the stage's issuer, with these settings of its rule over the example's.
+    pub async fn trust_issuer(&self, settings: Value) {
+        let Some(trust) = &self.trust else { return };
+        let mut order = json!({"issuer": TestIssuer::URL, "jwks": self.issuer.jwks()});
+        for part in [trust, &settings] {
+            order.as_object_mut().expect("an object").extend(part.as_object().cloned().expect("an object"));
+        }
+        self.simulator().control("federation", order).await;
     }
 
     /// All of `all`, and the real proxy where there is one.
@@ -205,9 +229,20 @@ impl Stage {
             attempt,
             paged: true,
             world,
+            issuer: TestIssuer::new(),
+            trust: None,
             clock: SystemClock::default(),
             http,
         }
+    }
+
+    /// Another vendor of ours at the same simulator, with the same issuer.
+    pub fn become_vendor(&mut self, name: &str, config: &Value, scope: &Value) {
+        self.vendor = by_name(name).expect("a vendor");
+        let about = self.vendor.about();
+        self.account = self.vendor.account(&values(&about.account, config)).expect("an account");
+        self.scope = self.vendor.scope(&self.account, &values(&about.scope, scope)).expect("a scope");
+        name.clone_into(&mut self.name);
     }
 
     pub fn simulator(&self) -> &Simulator {
@@ -217,19 +252,24 @@ impl Stage {
         }
     }
 
+    /// The account's stored credential.
+    pub fn credential(&self) -> &str {
+        self.account.credential.as_ref().expect("a stored credential").expose()
+    }
+
     /// The same account with another credential.
     pub fn with_credential(mut self, credential: &str) -> Self {
-        for secret in self.account.secrets.values_mut().filter(|secret| **secret == self.account.credential) {
+        let old = self.account.credential.replace(credential.into());
+        for secret in self.account.secrets.values_mut().filter(|secret| Some(&**secret) == old.as_ref()) {
             *secret = credential.into();
         }
-        self.account.credential = credential.into();
         // Another client: this one may hold a token that it was given for the credential.
         self.http = Http::new(&Network::default()).expect("a client");
         self
     }
 
     fn cx(&self) -> Cx<'_> {
-        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng, signer: &NoIssuer }
+        Cx { account: &self.account, http: &self.http, clock: &self.clock, rng: &SystemRng, signer: &self.issuer }
     }
 
     pub fn new_name(&self) -> String {
@@ -318,7 +358,7 @@ impl Stage {
             }
             World::Real => {
                 let url = format!("{}key/delete", self.account.endpoint);
-                let request = plain_client().post(url).bearer_auth(self.account.credential.expose());
+                let request = plain_client().post(url).bearer_auth(self.credential());
                 let reply = request.json(&json!({"keys": [key.id]})).send().await.expect("an answer");
                 assert!(reply.status().is_success());
             }
@@ -355,7 +395,9 @@ impl Stage {
     }
 
     async fn fail(&self, which: Value, fault: Value) {
-        let mut order = Map::from_iter([("vendor".to_owned(), Value::from(self.name.as_str()))]);
+        // Whose exchange it is, where the simulator has one vendor for two of ours.
+        let vendor = self.trust.as_ref().and_then(|trust| trust["vendor"].as_str()).unwrap_or(&self.name);
+        let mut order = Map::from_iter([("vendor".to_owned(), Value::from(vendor))]);
         for part in [which, fault] {
             order.extend(part.as_object().cloned().expect("an object"));
         }
@@ -364,16 +406,6 @@ impl Stage {
 
     pub async fn no_faults(&self) {
         self.simulator().faults(json!([])).await;
-    }
-}
-
-/// Signs nothing: for vendors that want no assertion.
-struct NoIssuer;
-
-#[async_trait::async_trait]
-impl Signer for NoIssuer {
-    async fn sign(&self, _: &str, _: Duration) -> Result<Secret, Fault> {
-        Err(Fault::invalid("was not asked: there is no issuer here"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod acme;
+mod anthropic;
 mod azure_openai;
 mod baseten;
 mod bifrost;
@@ -43,5 +44,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<oauth2::OAuth2>("oauth2", "/oauth2"),
         Mounted::plain::<deepinfra::DeepInfra>("deepinfra", "/deepinfra"),
         Mounted::plain::<azure_openai::AzureOpenAi>("azure-openai", "/azure-openai"),
+        Mounted::plain::<anthropic::Anthropic>("anthropic", "/anthropic"),
     ]
 }
