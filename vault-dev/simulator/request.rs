@@ -1,5 +1,7 @@
 //! A request as the vendors' handlers see it: decoded, its body read, its secret taken out of the header.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::request::Parts;
 use serde_json::{Map, Value};
@@ -60,6 +62,19 @@ impl Request {
         let values =
             self.headers.iter().filter(|(name, _)| secret(name.as_str())).filter_map(|(_, value)| value.to_str().ok());
         values.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The user and the password of `Authorization: Basic …`.
+    pub fn basic(&self) -> Option<(String, String)> {
+        let pair = STANDARD.decode(self.header("authorization")?.strip_prefix("Basic ")?).ok()?;
+        let (user, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+        Some((user.to_owned(), password.to_owned()))
+    }
+
+    /// A field of a form.
+    pub fn form(&self, name: &str) -> Option<&str> {
+        let Body::Form(fields) = &self.body else { return None };
+        fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The text of a header.

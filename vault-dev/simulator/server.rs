@@ -106,7 +106,9 @@ fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
 }
 
 fn json(answer: &Answer) -> Response {
-    let mut response = whole(answer.status, "application/json", answer.body.to_string().into());
+    // No vendor answers with a bare null; some have nothing to say.
+    let body = if answer.body.is_null() { String::new() } else { answer.body.to_string() };
+    let mut response = whole(answer.status, "application/json", body.into());
     for (name, value) in &answer.headers {
         set(&mut response, name, value);
     }

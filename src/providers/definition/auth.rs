@@ -17,6 +17,7 @@ use super::super::talk::Talk;
 use super::super::{Cx, Fault, FaultKind};
 use super::google;
 use super::source::{Scene, Source};
+use super::template::Template;
 use super::term::Term;
 use crate::base::Secret;
 use crate::schema::Invalid;
@@ -41,10 +42,13 @@ pub(super) enum Auth {
     },
     /// `Authorization: Basic …`.
     Basic { user: String, password: String },
-    /// A token is asked for at another URL and presented as a bearer token, until it ends.
+    /// A token is asked for at another URL and presented as a bearer token, until it ends. A URL that starts with `/` is
+    /// below `api_url`.
     Token {
         url: String,
         body: Term,
+        /// The request presents this pair as `Authorization: Basic …`.
+        basic: Option<Pair>,
         #[serde(default)]
         form: bool,
         #[serde(default)]
@@ -52,6 +56,25 @@ pub(super) enum Auth {
     },
     /// A token of Google's, for a service account's key file.
     GoogleServiceAccount { secret: String, scope: String },
+}
+
+/// A user and a password, made of the account's fields.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pair {
+    pub(super) user: Template,
+    pub(super) password: Template,
+}
+
+impl Pair {
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.password.sources().chain(self.user.sources())
+    }
+
+    fn header(&self, scene: &Scene<'_>) -> String {
+        let text = |template: &Template| template.fill(scene).unwrap_or_default();
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", text(&self.user), text(&self.password))))
+    }
 }
 
 impl Auth {
@@ -62,9 +85,10 @@ impl Auth {
                 vec![secret.clone()]
             }
             Self::Basic { user, password } => vec![password.clone(), user.clone()],
-            Self::Token { body, .. } => {
+            Self::Token { body, basic, .. } => {
                 let mut secrets = Vec::new();
-                for (source, _) in body.sources() {
+                let pair = basic.iter().flat_map(Pair::sources);
+                for source in pair.chain(body.sources().into_iter().map(|(source, _)| source)) {
                     if let Source::Secret(name) = source {
                         secrets.push(name.clone());
                     }
@@ -126,11 +150,17 @@ impl Auth {
         for (name, value) in headers {
             asking = asking.header(name, value);
         }
+        if let Self::Token { basic: Some(pair), .. } = self {
+            let scene = Scene { secrets: true, ..Scene::new(cx.account, now) };
+            asking = asking.secret_header(AUTHORIZATION, &pair.header(&scene))?;
+        }
         // It makes nothing that would have to be ended.
         let call = Call::new(Method::POST, &[] as &[&str], true).content(content);
         let answer = asking.send_to(&url, call).await.map_err(|failure| {
             let text = format!("gives no token for the credential: it {}", failure.fault);
-            Fault::new(failure.fault.kind, text)
+            // The credential is all that can be wrong in this request, whatever the vendor's status for that is.
+            let refused = failure.said.is_some() && matches!(failure.status, Some(400 | 401 | 403));
+            Fault::new(if refused { FaultKind::Refused } else { failure.fault.kind }, text)
         })?;
         let value = answer.need_secret("/access_token")?;
         let life = answer.at("/expires_in").and_then(Value::as_u64).map_or(UNTOLD, Duration::from_secs);

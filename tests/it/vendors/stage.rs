@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use vault_plugin_secrets_ai::base::{Clock, Secret, SystemClock, SystemRng, Time, random_base32, random_hex};
@@ -26,6 +28,12 @@ pub struct Stage {
     pub account: Account,
     pub scope: Scope,
     pub attempt: Attempt,
+    /// Whether the vendor's listing has pages.
+    pub paged: bool,
+    /// Whether it says when a key was made.
+    pub dated: bool,
+    /// What ending a key comes to.
+    pub ends: Gone,
     pub world: World,
     clock: SystemClock,
     http: Http,
@@ -41,6 +49,8 @@ pub struct Attempt {
     body: Value,
     /// A body that the stage's scope does not permit.
     beyond: Option<Value>,
+    /// The vendor's status for a key that does not work.
+    refused: u16,
 }
 
 impl Attempt {
@@ -53,6 +63,7 @@ impl Attempt {
             value: "Bearer {key}".into(),
             body: body(model),
             beyond: beyond.map(body),
+            refused: 401,
         }
     }
 
@@ -65,13 +76,28 @@ impl Attempt {
             value: text("value"),
             body: example["body"].clone(),
             beyond: Some(example["beyond"].clone()).filter(|beyond| !beyond.is_null()),
+            refused: example["refused"].as_u64().and_then(|status| status.try_into().ok()).unwrap_or(401),
         }
     }
 
-    async fn with(&self, key: &str, body: &Value) -> u16 {
+    /// The status, 401 standing for a key that does not work whatever the vendor's own is. `{key}` is the key, and in a
+    /// header `Basic {field:key}` a pair of which another part of the key is the first. A body that is text is a form.
+    async fn with(&self, issued: &Issued, body: &Value) -> u16 {
+        let key = issued.secret.expose();
+        let value = match self.value.strip_prefix("Basic {").and_then(|rest| rest.strip_suffix(":key}")) {
+            Some(field) => format!("Basic {}", STANDARD.encode(format!("{}:{key}", issued.parts[field].expose()))),
+            None => self.value.replace("{key}", key),
+        };
         let method = self.method.parse().expect("a method");
-        let request = plain_client().request(method, &self.url).header(&self.header, self.value.replace("{key}", key));
-        request.json(body).send().await.expect("an answer").status().as_u16()
+        let request = plain_client().request(method, &self.url).header(&self.header, value);
+        let request = match body {
+            Value::String(form) => {
+                request.header("content-type", "application/x-www-form-urlencoded").body(form.replace("{key}", key))
+            }
+            body => request.json(body),
+        };
+        let status = request.send().await.expect("an answer").status().as_u16();
+        if status == self.refused { 401 } else { status }
     }
 }
 
@@ -112,7 +138,11 @@ impl Stage {
         let simulator = Simulator::start();
         let example = &simulator.get("/_control/examples").await[name];
         let attempt = Attempt::told(&example["attempt"]);
-        Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator))
+        let paged = example["paged"] != json!(false);
+        let dated = example["dated"] != json!(false);
+        let ends = if example["later"] == json!(true) { Gone::Later } else { Gone::Now };
+        let stage = Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator));
+        Self { paged, dated, ends, ..stage }
     }
 
     /// All of `all`, and the real proxy where there is one.
@@ -174,6 +204,9 @@ impl Stage {
             account,
             scope,
             attempt,
+            paged: true,
+            dated: true,
+            ends: Gone::Now,
             world,
             clock: SystemClock::default(),
             http,
@@ -193,6 +226,8 @@ impl Stage {
             *secret = credential.into();
         }
         self.account.credential = credential.into();
+        // Another client: this one may hold a token that it was given for the credential.
+        self.http = Http::new(&Network::default()).expect("a client");
         self
     }
 
@@ -214,10 +249,16 @@ impl Stage {
         self.vendor.issue(&self.cx(), &order).await
     }
 
-    /// Issues a key for ten minutes; with its name.
+    /// Ten minutes, or the shortest life that the vendor gives a key.
+    pub fn life(&self) -> Duration {
+        let shortest = self.vendor.about().can.expiry.limits().map(|limits| limits.shortest);
+        shortest.unwrap_or_default().max(Duration::from_secs(600))
+    }
+
+    /// Issues a key for so long; with its name.
     pub async fn try_issue(&self) -> (String, Result<Issued, Fault>) {
         let name = self.new_name();
-        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + Duration::from_secs(600));
+        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + self.life());
         let issued = self.issue_named(&name, until).await;
         (name, issued)
     }
@@ -290,12 +331,12 @@ impl Stage {
 
     /// The status that a key gets at inference.
     pub async fn try_key(&self, issued: &Issued) -> u16 {
-        self.attempt.with(issued.secret.expose(), &self.attempt.body).await
+        self.attempt.with(issued, &self.attempt.body).await
     }
 
     /// The status of what the key's scope does not permit; none where keys have no limits here.
     pub async fn try_beyond(&self, issued: &Issued) -> Option<u16> {
-        Some(self.attempt.with(issued.secret.expose(), self.attempt.beyond.as_ref()?).await)
+        Some(self.attempt.with(issued, self.attempt.beyond.as_ref()?).await)
     }
 
     /// Orders a fault for requests that create a key.
@@ -305,6 +346,10 @@ impl Stage {
             ("openai", _) => "/api_keys",
             ("openrouter", _) => "/keys",
             ("litellm", _) => "/key/generate",
+            // And not where its credential is exchanged for a token.
+            ("pinecone", _) => "/api-keys",
+            ("databricks", _) => "/on-behalf-of/tokens",
+            ("gemini", _) => "/keys",
             _ => "",
         };
         self.fail(json!({"method": "POST", "path_contains": path}), fault).await;
