@@ -42,7 +42,11 @@ pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
 });
 
 /// The vendors that are data.
-const DEFINITIONS: &[&str] = &[include_str!("definitions/xai.json"), include_str!("definitions/mistral.json")];
+const DEFINITIONS: &[&str] = &[
+    include_str!("definitions/xai.json"),
+    include_str!("definitions/mistral.json"),
+    include_str!("definitions/elevenlabs.json"),
+];
 
 /// The vendor of that name.
 pub fn by_name(name: &str) -> Option<Arc<dyn Vendor>> {

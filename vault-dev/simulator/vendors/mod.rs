@@ -1,10 +1,15 @@
 //! The vendors that are plain: a file each, and a line here.
 
+mod elevenlabs;
 mod mistral;
 mod xai;
 
 use crate::world::Mounted;
 
 pub fn all() -> Vec<Mounted> {
-    vec![Mounted::plain::<xai::Xai>("xai", "/xai"), Mounted::plain::<mistral::Mistral>("mistral", "/mistral")]
+    vec![
+        Mounted::plain::<xai::Xai>("xai", "/xai"),
+        Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
+        Mounted::plain::<elevenlabs::ElevenLabs>("elevenlabs", "/elevenlabs"),
+    ]
 }
