@@ -145,14 +145,16 @@ impl Auth {
         }
         let unset = || Fault::invalid("was not called: token_url is not a URL");
         let url: Url = cx.account.identity.text("token_url").and_then(|url| url.parse().ok()).ok_or_else(unset)?;
-        let (content, headers) = self.token_request(cx)?;
+        let content = self.token_request(cx)?;
         let mut asking = Talk::bare(cx, talk.title)?.with_envelope(Envelope::OAuth);
-        for (name, value) in headers {
-            asking = asking.header(name, value);
-        }
-        if let Self::Token { basic: Some(pair), .. } = self {
-            let scene = Scene { secrets: true, ..Scene::new(cx.account, now) };
-            asking = asking.secret_header(AUTHORIZATION, &pair.header(&scene))?;
+        if let Self::Token { headers, basic, .. } = self {
+            for (name, value) in headers {
+                asking = asking.header(name, value);
+            }
+            if let Some(pair) = basic {
+                let scene = Scene { secrets: true, ..Scene::new(cx.account, now) };
+                asking = asking.secret_header(AUTHORIZATION, &pair.header(&scene))?;
+            }
         }
         // It makes nothing that would have to be ended.
         let call = Call::new(Method::POST, &[] as &[&str], true).content(content);
@@ -168,13 +170,12 @@ impl Auth {
         Ok(value)
     }
 
-    fn token_request(&self, cx: &Cx<'_>) -> Result<(Content, Vec<(&str, &str)>), Fault> {
+    fn token_request(&self, cx: &Cx<'_>) -> Result<Content, Fault> {
         match self {
-            Self::Token { body, form, headers, .. } => {
+            Self::Token { body, form, .. } => {
                 let scene = Scene { secrets: true, ..Scene::new(cx.account, cx.clock.now()) };
                 let body = body.fill(&scene).unwrap_or_default();
-                let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-                Ok((if *form { as_form(&body) } else { Content::Json(body) }, headers))
+                Ok(if *form { as_form(&body) } else { Content::Json(body) })
             }
             Self::GoogleServiceAccount { secret, scope } => {
                 let missing = || Fault::new(FaultKind::Refused, "was not called: there is no key file");
@@ -183,7 +184,7 @@ impl Auth {
                 let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
                 let fields = [("grant_type", grant), ("assertion", assertion.expose())];
                 let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                Ok((Content::Form(fields.into_iter().map(owned).collect()), Vec::new()))
+                Ok(Content::Form(fields.into_iter().map(owned).collect()))
             }
             _ => Err(Fault::invalid("needs no token")),
         }
