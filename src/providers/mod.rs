@@ -46,6 +46,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/xai.json"),
     include_str!("definitions/mistral.json"),
     include_str!("definitions/elevenlabs.json"),
+    include_str!("definitions/deepgram.json"),
 ];
 
 /// The vendor of that name.

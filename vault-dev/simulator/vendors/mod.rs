@@ -1,5 +1,6 @@
 //! The vendors that are plain: a file each, and a line here.
 
+mod deepgram;
 mod elevenlabs;
 mod mistral;
 mod xai;
@@ -11,5 +12,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<xai::Xai>("xai", "/xai"),
         Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
         Mounted::plain::<elevenlabs::ElevenLabs>("elevenlabs", "/elevenlabs"),
+        Mounted::plain::<deepgram::Deepgram>("deepgram", "/deepgram"),
     ]
 }
