@@ -47,6 +47,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/mistral.json"),
     include_str!("definitions/elevenlabs.json"),
     include_str!("definitions/deepgram.json"),
+    include_str!("definitions/cloudflare.json"),
 ];
 
 /// The vendor of that name.

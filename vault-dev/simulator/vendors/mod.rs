@@ -1,5 +1,6 @@
 //! The vendors that are plain: a file each, and a line here.
 
+mod cloudflare;
 mod deepgram;
 mod elevenlabs;
 mod mistral;
@@ -13,5 +14,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
         Mounted::plain::<elevenlabs::ElevenLabs>("elevenlabs", "/elevenlabs"),
         Mounted::plain::<deepgram::Deepgram>("deepgram", "/deepgram"),
+        Mounted::plain::<cloudflare::Cloudflare>("cloudflare", "/cloudflare"),
     ]
 }
