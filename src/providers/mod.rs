@@ -48,6 +48,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/elevenlabs.json"),
     include_str!("definitions/deepgram.json"),
     include_str!("definitions/cloudflare.json"),
+    include_str!("definitions/fireworks.json"),
 ];
 
 /// The vendor of that name.

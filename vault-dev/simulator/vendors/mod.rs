@@ -3,6 +3,7 @@
 mod cloudflare;
 mod deepgram;
 mod elevenlabs;
+mod fireworks;
 mod mistral;
 mod xai;
 
@@ -15,5 +16,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<elevenlabs::ElevenLabs>("elevenlabs", "/elevenlabs"),
         Mounted::plain::<deepgram::Deepgram>("deepgram", "/deepgram"),
         Mounted::plain::<cloudflare::Cloudflare>("cloudflare", "/cloudflare"),
+        Mounted::plain::<fireworks::Fireworks>("fireworks", "/fireworks"),
     ]
 }
