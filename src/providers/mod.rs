@@ -49,6 +49,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/deepgram.json"),
     include_str!("definitions/cloudflare.json"),
     include_str!("definitions/fireworks.json"),
+    include_str!("definitions/pinecone.json"),
 ];
 
 /// The vendor of that name.

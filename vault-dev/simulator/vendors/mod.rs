@@ -5,6 +5,7 @@ mod deepgram;
 mod elevenlabs;
 mod fireworks;
 mod mistral;
+mod pinecone;
 mod xai;
 
 use crate::world::Mounted;
@@ -17,5 +18,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<deepgram::Deepgram>("deepgram", "/deepgram"),
         Mounted::plain::<cloudflare::Cloudflare>("cloudflare", "/cloudflare"),
         Mounted::plain::<fireworks::Fireworks>("fireworks", "/fireworks"),
+        Mounted::plain::<pinecone::Pinecone>("pinecone", "/pinecone"),
     ]
 }
