@@ -50,6 +50,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/cloudflare.json"),
     include_str!("definitions/fireworks.json"),
     include_str!("definitions/pinecone.json"),
+    include_str!("definitions/databricks.json"),
 ];
 
 /// The vendor of that name.

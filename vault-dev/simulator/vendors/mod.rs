@@ -1,6 +1,7 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod cloudflare;
+mod databricks;
 mod deepgram;
 mod elevenlabs;
 mod fireworks;
@@ -19,5 +20,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<cloudflare::Cloudflare>("cloudflare", "/cloudflare"),
         Mounted::plain::<fireworks::Fireworks>("fireworks", "/fireworks"),
         Mounted::plain::<pinecone::Pinecone>("pinecone", "/pinecone"),
+        Mounted::plain::<databricks::Databricks>("databricks", "/databricks"),
     ]
 }
