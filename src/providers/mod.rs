@@ -51,6 +51,7 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/fireworks.json"),
     include_str!("definitions/pinecone.json"),
     include_str!("definitions/databricks.json"),
+    include_str!("definitions/gemini.json"),
 ];
 
 /// The vendor of that name.

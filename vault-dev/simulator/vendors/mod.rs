@@ -5,6 +5,8 @@ mod databricks;
 mod deepgram;
 mod elevenlabs;
 mod fireworks;
+mod gemini;
+mod google_account;
 mod mistral;
 mod pinecone;
 mod xai;
@@ -21,5 +23,6 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<fireworks::Fireworks>("fireworks", "/fireworks"),
         Mounted::plain::<pinecone::Pinecone>("pinecone", "/pinecone"),
         Mounted::plain::<databricks::Databricks>("databricks", "/databricks"),
+        Mounted::plain::<gemini::Gemini>("gemini", "/gemini"),
     ]
 }
