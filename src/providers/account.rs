@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::Url;
+use serde_json::{Map, Value};
 
 use super::About;
 use super::resolver::is_loopback;
@@ -50,7 +51,10 @@ impl Account {
         let mut secrets = BTreeMap::new();
         for field in about.account.iter().filter(|field| field.kind == Kind::Secret) {
             let Some(secret) = values.text(&field.name) else { continue };
-            if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+            // A key file is JSON, and goes into no header.
+            let file =
+                secret.trim_start().starts_with('{') && serde_json::from_str::<Map<String, Value>>(secret).is_ok();
+            if !file && !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
                 let problem = "holds white space or characters that no key has: was a line end pasted?";
                 return Err(Invalid::new(field.name.as_ref(), problem));
             }
@@ -178,6 +182,18 @@ mod tests {
             "https://a/v1;id",
         ] {
             assert_eq!(base_url(bad).expect_err(bad).field, "api_url");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_one_word_or_a_key_file() {
+        let about = crate::providers::by_name("xai").expect("a vendor");
+        for (secret, good) in
+            [("sk-1", true), ("{\n  \"private_key\": \"a b\"\n}", true), ("sk-1\n", false), ("{ a", false)]
+        {
+            let given = serde_json::json!({"management_key": secret, "team_id": "t"});
+            let values = Values::parse(&about.about().account, given.as_object().expect("an object")).expect("valid").0;
+            assert_eq!(about.account(&values).is_ok(), good, "{secret}");
         }
     }
 

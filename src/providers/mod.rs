@@ -62,6 +62,13 @@ pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
 const DEFINITIONS: &[&str] = &[
     include_str!("definitions/xai.json"),
     include_str!("definitions/mistral.json"),
+    include_str!("definitions/gemini.json"),
+    include_str!("definitions/elevenlabs.json"),
+    include_str!("definitions/cloudflare.json"),
+    include_str!("definitions/deepgram.json"),
+    include_str!("definitions/fireworks.json"),
+    include_str!("definitions/pinecone.json"),
+    include_str!("definitions/databricks.json"),
     include_str!("definitions/portkey.json"),
     include_str!("definitions/baseten.json"),
     include_str!("definitions/langfuse.json"),

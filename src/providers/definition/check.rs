@@ -6,7 +6,7 @@ use std::fmt;
 
 use http::{HeaderName, Method};
 
-use super::auth::{Auth, url};
+use super::auth::{Auth, Pair, url};
 use super::format::{
     BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step,
 };
@@ -168,13 +168,18 @@ impl<'a> Walk<'a> {
     fn auth(&mut self) -> Checked {
         let definition = self.definition;
         let secrets = definition.auth.secrets();
-        if let Auth::Token { url: text, body, headers: names, .. } = &definition.auth {
-            url("url", text).map_err(|invalid| Problem { at: "auth.token.url".into(), text: invalid.problem })?;
+        if let Auth::Token { url: text, body, basic, headers: names, .. } = &definition.auth {
+            // What is below api_url is made with it, and is a URL only then.
+            let whole = if text.starts_with('/') { format!("https://localhost{text}") } else { text.clone() };
+            url("url", &whole).map_err(|invalid| Problem { at: "auth.token.url".into(), text: invalid.problem })?;
             headers("auth.token.headers", names.keys())?;
             let secret = definition.account.iter().filter(|field| field.kind == KindSpec::Secret);
             let secret: Vec<Source> = secret.map(|field| Source::Secret(field.name.clone())).collect();
             self.allowed.extend(secret.iter().cloned());
             self.term("auth.token.body", body)?;
+            for source in basic.iter().flat_map(Pair::sources) {
+                self.source("auth.token.basic", source, None)?;
+            }
             self.allowed.retain(|source| !secret.contains(source));
         }
         if let Auth::Header { name, .. } = &definition.auth

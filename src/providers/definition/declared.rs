@@ -109,6 +109,8 @@ impl Vendor for Declared {
         let chief = definition.auth.secrets().into_iter().next().unwrap_or_default();
         let mut account = Account::read(&self.about, values, Some(&chief), default)?;
         if let Some(default) = definition.auth.token_url() {
+            let below = format!("{}{default}", account.endpoint.as_str().trim_end_matches('/'));
+            let default = if default.starts_with('/') { &below } else { default };
             let url = auth::url("token_url", values.text("token_url").unwrap_or(default))?;
             account.identity.insert("token_url", url.as_str().into());
         }
@@ -297,7 +299,8 @@ fn about(definition: &Definition) -> About {
     }
     if let Some(url) = definition.auth.token_url() {
         let help = "Where the credential is exchanged for the token that the admin API takes.";
-        account.push(Field::new("token_url", Kind::Url, help).default(url.to_owned()));
+        let default = if url.starts_with('/') { format!("{url} below api_url") } else { url.to_owned() };
+        account.push(Field::new("token_url", Kind::Url, help).default(default));
     }
     let token = definition.delete.is_empty();
     let limits = |bounds: Bounds| Limits { shortest: bounds.shortest.0, longest: bounds.longest.0 };

@@ -162,6 +162,21 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_asked_for_below_the_accounts_own_url() {
+        let mut definition = good();
+        definition["auth"] = json!({"token": {
+            "url": "/oidc/v1/token", "form": true, "body": {"grant_type": "client_credentials"},
+            "basic": {"user": "{account.team}", "password": "{secret.admin_key}"},
+        }});
+        let vendor = define(&Map::from_iter([(DEFINITION.to_owned(), definition)])).expect("valid");
+        let given = json!({"admin_key": "k", "team": "t", "api_url": "https://one.example/base/"});
+        let values = crate::schema::Values::parse(&vendor.about().account[1..], given.as_object().expect("an object"));
+        let account = vendor.account(&values.expect("valid").0).expect("an account");
+        assert_eq!(account.identity.text("token_url"), Some("https://one.example/base/oidc/v1/token"));
+        assert_eq!(account.secret("admin_key"), "k");
+    }
+
+    #[test]
     fn an_error_says_where_in_the_definition_it_is() {
         for (pointer, value, says) in [
             ("/longest_name", json!(5), "longest_name: must be from 32"),
@@ -174,6 +189,16 @@ mod tests {
             ("/errors", json!([]), "errors: must name"),
             ("/auth", json!({"bearer": "team"}), "auth: \"team\" is not a required secret"),
             ("/auth", json!({"none": 1}), "auth: unknown variant `none`"),
+            (
+                "/auth",
+                json!({"token": {"url": "/oauth?a", "body": {"s": "{secret.admin_key}"}}}),
+                "auth.token.url: must not hold a query",
+            ),
+            (
+                "/auth",
+                json!({"token": {"url": "/oauth", "body": {}, "basic": {"user": "{account.team}", "password": "{secret.no}"}}}),
+                "auth.token.basic: secret.no is not given",
+            ),
             ("/account/0/name", json!("api_url"), "account[0].name: \"api_url\" is taken"),
             ("/role/0/name", json!("Models"), "role[0].name: must be of a-z"),
             ("/role/0/type", json!("secret"), "role[0].type: a role holds no secret"),

@@ -57,11 +57,13 @@ impl<'a> Session<'a> {
             if let Some(expect) = step.expect.as_ref().filter(|expect| !expect.holds(body)) {
                 return Err(answer.lacks(&format!("{} that is {}", expect.at, expect.is)));
             }
-            let Some(poll) = step.poll.as_ref().filter(|poll| !poll.until.holds(body)) else {
-                return Ok(Outcome::Answer(answer));
-            };
+            let Some(poll) = &step.poll else { return Ok(Outcome::Answer(answer)) };
+            // What has failed is done too.
             if let Some(words) = poll.failed.as_ref().and_then(|at| answer.text(at)) {
                 return Err(Fault::invalid(format!("has failed: {}", self.talk.shown(words))));
+            }
+            if poll.until.holds(body) {
+                return Ok(Outcome::Answer(answer));
             }
             if !self.talk.has_time_for(poll.every.0) {
                 return Err(Fault::unknown("has not finished in time"));

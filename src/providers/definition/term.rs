@@ -15,6 +15,8 @@ use crate::schema::format_duration;
 /// {"$each": "role.groups", "do": {"id": {"$": "item"}}}     a list made of a list
 /// {"$join": [[…], […]], "or": null}                        the lists as one; left out where it is empty, or what stands for that
 /// {"$if": "role.rpm", "then": {…}}                          only where the source is there
+/// {"$first": [{"$": "role.scope"}, {…}]}                    the first that is there
+/// {"$some": {"in": …, "not_in": …}}                         the object; left out where nothing is in it
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Value")]
@@ -24,6 +26,8 @@ pub(super) enum Term {
     Of { source: Source, form: Form, or: Option<Value> },
     Each { source: Source, make: Box<Term> },
     If { source: Source, then: Box<Term> },
+    First(Vec<Term>),
+    Some(Box<Term>),
     Join { lists: Vec<Term>, or: Option<Value> },
     List(Vec<Term>),
     Object(Vec<(Template, Term)>),
@@ -121,6 +125,10 @@ impl Term {
                 Some(list.as_array()?.iter().filter_map(made).collect())
             }
             Self::If { source, then } => scene.has(source).then(|| then.fill(scene)).flatten(),
+            Self::First(terms) => terms.iter().find_map(|term| term.fill(scene)),
+            Self::Some(term) => {
+                term.fill(scene).filter(|value| value.as_object().is_some_and(|fields| !fields.is_empty()))
+            }
             Self::Join { lists, or } => {
                 let lists = lists.iter().filter_map(|term| term.fill(scene));
                 let items = lists.flat_map(|list| list.as_array().cloned().unwrap_or_else(|| vec![list]));
@@ -147,7 +155,10 @@ impl Term {
                 let condition = (source, Some(if *source == Source::Until { Form::Unix } else { Form::Same }));
                 std::iter::once(condition).chain(then.sources()).collect()
             }
-            Self::Join { lists: terms, .. } | Self::List(terms) => terms.iter().flat_map(Self::sources).collect(),
+            Self::Some(term) => term.sources(),
+            Self::First(terms) | Self::Join { lists: terms, .. } | Self::List(terms) => {
+                terms.iter().flat_map(Self::sources).collect()
+            }
             Self::Object(entries) => entries
                 .iter()
                 .flat_map(|(name, term)| {
@@ -177,8 +188,8 @@ impl Term {
         match self {
             Self::Plain(_) | Self::Text(_) | Self::Of { .. } => false,
             Self::Each { .. } => true,
-            Self::If { then, .. } => then.repeats(),
-            Self::Join { lists: terms, .. } | Self::List(terms) => terms.iter().any(Self::repeats),
+            Self::If { then, .. } | Self::Some(then) => then.repeats(),
+            Self::First(terms) | Self::Join { lists: terms, .. } | Self::List(terms) => terms.iter().any(Self::repeats),
             Self::Object(entries) => entries.iter().any(|(_, term)| term.repeats()),
         }
     }
@@ -203,6 +214,14 @@ impl Term {
         } else if let Some(name) = entries.remove("$if") {
             let then = entries.remove("then").ok_or("$if needs \"then\"")?;
             Self::If { source: source(name)?, then: Box::new(then.try_into()?) }
+        } else if let Some(terms) = entries.remove("$first") {
+            let Value::Array(terms) = terms else { return Err("$first needs a list".into()) };
+            Self::First(terms.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
+        } else if let Some(term) = entries.remove("$some") {
+            if !term.is_object() {
+                return Err("$some needs an object".into());
+            }
+            Self::Some(Box::new(term.try_into()?))
         } else {
             let entry = |(name, value): (String, Value)| Ok::<_, String>((name.parse()?, Self::try_from(value)?));
             return entries.into_iter().map(entry).collect::<Result<_, _>>().map(Self::Object);
@@ -219,6 +238,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::providers::Account;
+    use crate::schema::Values;
 
     fn time(text: &str) -> Time {
         chrono::DateTime::parse_from_rfc3339(text).expect("a time").to_utc()
@@ -259,6 +280,31 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_for_an_absent_value_may_be_made_of_others() {
+        let mut account = Account {
+            endpoint: "https://a.example".parse().expect("a URL"),
+            client_url: String::new(),
+            identity: Values::default(),
+            credential: Some("x".into()),
+            secrets: std::collections::BTreeMap::new(),
+        };
+        account.identity.insert("team", "t-1".into());
+        let mut role = Values::default();
+        let term = Term::try_from(json!({
+            "scope": {"$first": [{"$": "role.scope"}, {"team/{account.team}": "*"}]},
+            "ip": {"$some": {"in": {"$": "role.allowed"}, "not_in": {"$": "role.denied"}}},
+        }));
+        let term = term.expect("valid");
+        let now = time("2026-11-24T12:00:00Z");
+        let fill = |role: &Values| term.fill(&Scene { role: Some(role), ..Scene::new(&account, now) });
+        assert_eq!(fill(&role), Some(json!({"scope": {"team/t-1": "*"}})));
+        role.insert("scope", "one".into());
+        role.insert("denied", json!(["10.0.0.0/8"]));
+        assert_eq!(fill(&role), Some(json!({"scope": "one", "ip": {"not_in": ["10.0.0.0/8"]}})));
+        assert_eq!(term.sources().len(), 4);
+    }
+
+    #[test]
     fn an_unknown_word_beside_a_source_is_refused() {
         for bad in [
             json!({"$": "role.a", "als": "text"}),
@@ -266,6 +312,8 @@ mod tests {
             json!({"$": 1}),
             json!({"$each": "role.a"}),
             json!({"$if": "role.a"}),
+            json!({"$first": "role.a"}),
+            json!({"$some": ["role.a"]}),
             json!({"a": "{nobody}"}),
             json!({"$each": "role.a", "do": [{"$each": "role.a", "do": "{item}"}]}),
         ] {

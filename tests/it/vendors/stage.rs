@@ -31,6 +31,10 @@ pub struct Stage {
     pub attempt: Attempt,
     /// Whether the vendor's listing has pages.
     pub paged: bool,
+    /// Whether it says when a key was made.
+    pub dated: bool,
+    /// What ending a key comes to.
+    pub ends: Gone,
     pub world: World,
     /// Signs for whoever asks.
     pub issuer: TestIssuer,
@@ -143,6 +147,8 @@ impl Stage {
         let paged = example["paged"] != json!(false);
         let mut stage = Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator));
         stage.paged = paged;
+        stage.dated = example["dated"] != json!(false);
+        stage.ends = if example["later"] == json!(true) { Gone::Later } else { Gone::Now };
         stage.trust = Some(example["trust"].clone()).filter(|trust| !trust.is_null());
         stage.trust_issuer(json!({"subject": SUBJECT})).await;
         stage
@@ -228,6 +234,8 @@ impl Stage {
             scope,
             attempt,
             paged: true,
+            dated: true,
+            ends: Gone::Now,
             world,
             issuer: TestIssuer::new(),
             trust: None,
@@ -286,10 +294,16 @@ impl Stage {
         self.vendor.issue(&self.cx(), &order).await
     }
 
-    /// Issues a key for ten minutes; with its name.
+    /// Ten minutes, or the shortest life that the vendor gives a key.
+    pub fn life(&self) -> Duration {
+        let shortest = self.vendor.about().can.expiry.limits().map(|limits| limits.shortest);
+        shortest.unwrap_or_default().max(Duration::from_secs(600))
+    }
+
+    /// Issues a key for so long; with its name.
     pub async fn try_issue(&self) -> (String, Result<Issued, Fault>) {
         let name = self.new_name();
-        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + Duration::from_secs(600));
+        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + self.life());
         let issued = self.issue_named(&name, until).await;
         (name, issued)
     }
@@ -384,6 +398,9 @@ impl Stage {
             ("litellm", _) => "/key/generate",
             // And not where its credential is exchanged for a token.
             ("ibm", _) => "/apikeys",
+            ("pinecone", _) => "/api-keys",
+            ("databricks", _) => "/on-behalf-of/tokens",
+            ("gemini", _) => "/keys",
             _ => "",
         };
         self.fail(json!({"method": "POST", "path_contains": path}), fault).await;

@@ -5,14 +5,22 @@ mod anthropic;
 mod azure_openai;
 mod baseten;
 mod bifrost;
+mod cloudflare;
 mod dashscope;
+mod databricks;
+mod deepgram;
 mod deepgram_grant;
 mod deepinfra;
+mod elevenlabs;
+mod fireworks;
+mod gemini;
+mod google_account;
 mod ibm;
 mod langfuse;
 mod mistral;
 mod oauth2;
 mod openai_realtime;
+mod pinecone;
 mod portkey;
 mod qdrant;
 mod scaleway;
@@ -45,5 +53,12 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<deepinfra::DeepInfra>("deepinfra", "/deepinfra"),
         Mounted::plain::<azure_openai::AzureOpenAi>("azure-openai", "/azure-openai"),
         Mounted::plain::<anthropic::Anthropic>("anthropic", "/anthropic"),
+        Mounted::plain::<elevenlabs::ElevenLabs>("elevenlabs", "/elevenlabs"),
+        Mounted::plain::<deepgram::Deepgram>("deepgram", "/deepgram"),
+        Mounted::plain::<cloudflare::Cloudflare>("cloudflare", "/cloudflare"),
+        Mounted::plain::<fireworks::Fireworks>("fireworks", "/fireworks"),
+        Mounted::plain::<pinecone::Pinecone>("pinecone", "/pinecone"),
+        Mounted::plain::<databricks::Databricks>("databricks", "/databricks"),
+        Mounted::plain::<gemini::Gemini>("gemini", "/gemini"),
     ]
 }
