@@ -26,6 +26,8 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// Life of a token where the vendor says none.
 const UNTOLD: Duration = Duration::from_secs(300);
 
+type Headers<'a> = Vec<(&'a str, &'a str)>;
+
 /// How a call presents the account's credential. The only place that sees the account's secrets.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -140,7 +142,7 @@ impl Auth {
         Ok(value)
     }
 
-    fn token_request(&self, cx: &Cx<'_>) -> Result<(Content, Vec<(&str, &str)>), Fault> {
+    fn token_request(&self, cx: &Cx<'_>) -> Result<(Content, Headers<'_>), Fault> {
         match self {
             Self::Token { body, form, headers, .. } => {
                 let scene = Scene { secrets: true, ..Scene::new(cx.account, cx.clock.now()) };
