@@ -13,8 +13,10 @@ use crate::schema::format_duration;
 /// "text with {account.team}"                                text
 /// {"$": "role.tpm", "as": "text", "or": null}               a value, in a form of its own, with what stands for an absent one
 /// {"$each": "role.groups", "do": {"id": {"$": "item"}}}     a list made of a list
-/// {"$join": [[…], […]], "or": null}                        the lists as one; left out where it is empty, or what stands for that
+/// {"$join": [[…], […]]}                                    the lists as one; left out where it is empty
 /// {"$if": "role.rpm", "then": {…}}                          only where the source is there
+/// {"$first": [{"$": "role.scope"}, {…}]}                    the first that is there
+/// {"$some": {"in": …, "not_in": …}}                         the object; left out where nothing is in it
 /// ```
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Value")]
@@ -24,7 +26,9 @@ pub(super) enum Term {
     Of { source: Source, form: Form, or: Option<Value> },
     Each { source: Source, make: Box<Term> },
     If { source: Source, then: Box<Term> },
-    Join { lists: Vec<Term>, or: Option<Value> },
+    First(Vec<Term>),
+    Some(Box<Term>),
+    Join(Vec<Term>),
     List(Vec<Term>),
     Object(Vec<(Template, Term)>),
 }
@@ -121,11 +125,14 @@ impl Term {
                 Some(list.as_array()?.iter().filter_map(made).collect())
             }
             Self::If { source, then } => scene.has(source).then(|| then.fill(scene)).flatten(),
-            Self::Join { lists, or } => {
-                let lists = lists.iter().filter_map(|term| term.fill(scene));
+            Self::First(terms) => terms.iter().find_map(|term| term.fill(scene)),
+            Self::Some(term) => {
+                term.fill(scene).filter(|value| value.as_object().is_some_and(|fields| !fields.is_empty()))
+            }
+            Self::Join(terms) => {
+                let lists = terms.iter().filter_map(|term| term.fill(scene));
                 let items = lists.flat_map(|list| list.as_array().cloned().unwrap_or_else(|| vec![list]));
-                let items = Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty());
-                items.map(Value::Array).or_else(|| or.clone())
+                Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty()).map(Value::Array)
             }
             Self::List(terms) => Some(terms.iter().filter_map(|term| term.fill(scene)).collect()),
             Self::Object(entries) => {
@@ -147,7 +154,9 @@ impl Term {
                 let condition = (source, Some(if *source == Source::Until { Form::Unix } else { Form::Same }));
                 std::iter::once(condition).chain(then.sources()).collect()
             }
-            Self::Join { lists: terms, .. } | Self::List(terms) => terms.iter().flat_map(Self::sources).collect(),
+            Self::First(terms) => terms.iter().flat_map(Self::sources).collect(),
+            Self::Some(term) => term.sources(),
+            Self::Join(terms) | Self::List(terms) => terms.iter().flat_map(Self::sources).collect(),
             Self::Object(entries) => entries
                 .iter()
                 .flat_map(|(name, term)| {
@@ -184,11 +193,18 @@ impl Term {
             Self::Each { source: source(name)?, make: Box::new(make.try_into()?) }
         } else if let Some(lists) = entries.remove("$join") {
             let Value::Array(lists) = lists else { return Err("$join needs a list of lists".into()) };
-            let lists = lists.into_iter().map(Self::try_from).collect::<Result<_, _>>()?;
-            Self::Join { lists, or: entries.remove("or") }
+            Self::Join(lists.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
         } else if let Some(name) = entries.remove("$if") {
             let then = entries.remove("then").ok_or("$if needs \"then\"")?;
             Self::If { source: source(name)?, then: Box::new(then.try_into()?) }
+        } else if let Some(terms) = entries.remove("$first") {
+            let Value::Array(terms) = terms else { return Err("$first needs a list".into()) };
+            Self::First(terms.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
+        } else if let Some(term) = entries.remove("$some") {
+            if !term.is_object() {
+                return Err("$some needs an object".into());
+            }
+            Self::Some(Box::new(term.try_into()?))
         } else {
             let entry = |(name, value): (String, Value)| Ok::<_, String>((name.parse()?, Self::try_from(value)?));
             return entries.into_iter().map(entry).collect::<Result<_, _>>().map(Self::Object);
@@ -205,6 +221,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::providers::Account;
+    use crate::schema::Values;
 
     fn time(text: &str) -> Time {
         chrono::DateTime::parse_from_rfc3339(text).expect("a time").to_utc()
@@ -229,19 +247,28 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_join_is_left_out_or_is_what_stands_for_it() {
-        let account = crate::providers::account::Account {
+    fn what_stands_for_an_absent_value_may_be_made_of_others() {
+        let mut account = Account {
             endpoint: "https://a.example".parse().expect("a URL"),
             client_url: String::new(),
-            identity: crate::schema::Values::default(),
+            identity: Values::default(),
             credential: "x".into(),
             secrets: std::collections::BTreeMap::new(),
         };
-        let scene = Scene::new(&account, time("2026-11-24T12:00:00Z"));
-        let fill = |term: Value| Term::try_from(term).expect("valid").fill(&scene);
-        assert_eq!(fill(json!({"$join": [{"$": "role.a"}]})), None);
-        assert_eq!(fill(json!({"$join": [{"$": "role.a"}], "or": ["all"]})), Some(json!(["all"])));
-        assert_eq!(fill(json!({"$join": [["a"], {"$": "role.a"}, ["b"]], "or": ["all"]})), Some(json!(["a", "b"])));
+        account.identity.insert("team", "t-1".into());
+        let mut role = Values::default();
+        let term = Term::try_from(json!({
+            "scope": {"$first": [{"$": "role.scope"}, {"team/{account.team}": "*"}]},
+            "ip": {"$some": {"in": {"$": "role.allowed"}, "not_in": {"$": "role.denied"}}},
+        }));
+        let term = term.expect("valid");
+        let now = time("2026-11-24T12:00:00Z");
+        let fill = |role: &Values| term.fill(&Scene { role: Some(role), ..Scene::new(&account, now) });
+        assert_eq!(fill(&role), Some(json!({"scope": {"team/t-1": "*"}})));
+        role.insert("scope", "one".into());
+        role.insert("denied", json!(["10.0.0.0/8"]));
+        assert_eq!(fill(&role), Some(json!({"scope": "one", "ip": {"not_in": ["10.0.0.0/8"]}})));
+        assert_eq!(term.sources().len(), 4);
     }
 
     #[test]
@@ -252,6 +279,8 @@ mod tests {
             json!({"$": 1}),
             json!({"$each": "role.a"}),
             json!({"$if": "role.a"}),
+            json!({"$first": "role.a"}),
+            json!({"$some": ["role.a"]}),
             json!({"a": "{nobody}"}),
         ] {
             Term::try_from(bad.clone()).map(|_| ()).expect_err(&bad.to_string());

@@ -30,6 +30,10 @@ pub struct Stage {
     pub attempt: Attempt,
     /// Whether the vendor's listing has pages.
     pub paged: bool,
+    /// Whether it says when a key was made.
+    pub dated: bool,
+    /// What ending a key comes to.
+    pub ends: Gone,
     pub world: World,
     clock: SystemClock,
     http: Http,
@@ -135,8 +139,10 @@ impl Stage {
         let example = &simulator.get("/_control/examples").await[name];
         let attempt = Attempt::told(&example["attempt"]);
         let paged = example["paged"] != json!(false);
+        let dated = example["dated"] != json!(false);
+        let ends = if example["later"] == json!(true) { Gone::Later } else { Gone::Now };
         let stage = Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator));
-        Self { paged, ..stage }
+        Self { paged, dated, ends, ..stage }
     }
 
     /// All of `all`, and the real proxy where there is one.
@@ -199,6 +205,8 @@ impl Stage {
             scope,
             attempt,
             paged: true,
+            dated: true,
+            ends: Gone::Now,
             world,
             clock: SystemClock::default(),
             http,
@@ -241,10 +249,16 @@ impl Stage {
         self.vendor.issue(&self.cx(), &order).await
     }
 
-    /// Issues a key for ten minutes; with its name.
+    /// Ten minutes, or the shortest life that the vendor gives a key.
+    pub fn life(&self) -> Duration {
+        let shortest = self.vendor.about().can.expiry.limits().map(|limits| limits.shortest);
+        shortest.unwrap_or_default().max(Duration::from_secs(600))
+    }
+
+    /// Issues a key for so long; with its name.
     pub async fn try_issue(&self) -> (String, Result<Issued, Fault>) {
         let name = self.new_name();
-        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + Duration::from_secs(600));
+        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + self.life());
         let issued = self.issue_named(&name, until).await;
         (name, issued)
     }
