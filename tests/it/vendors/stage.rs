@@ -145,6 +145,17 @@ impl Stage {
         Self { paged, dated, ends, ..stage }
     }
 
+    /// The same with other fields in its config, and another role.
+    pub async fn of_example_with(name: &str, more: &Value, role: &Value) -> Self {
+        let stage = Self::of_example(name).await;
+        let mut config = stage.simulator().get("/_control/examples").await[name]["config"].clone();
+        for (field, value) in more.as_object().expect("an object") {
+            config[field] = value.clone();
+        }
+        // The example's URLs are those of the simulator that tells them.
+        Self::new(name, &config, role, stage.attempt, stage.world)
+    }
+
     /// All of `all`, and the real proxy where there is one.
     pub async fn all_and_real() -> Vec<Self> {
         Self::all().await.into_iter().chain(Self::real()).collect()
