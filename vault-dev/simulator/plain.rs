@@ -16,14 +16,8 @@ pub trait Plain: Send + Sized + 'static {
 
     /// Whether the listing has pages.
     const PAGED: bool = true;
-    /// Whether it says when a key was made.
-    const DATED: bool = true;
-    /// Whether the vendor only takes the order to delete a key.
-    const LATER: bool = false;
     /// The status that a key gets once it does not work any more.
     const REFUSED: u16 = 401;
-    /// The status of an answer to a request that is not as the documents say.
-    const INVALID: u16 = 400;
 
     fn routes() -> &'static [Route<Self>];
     /// Whether the request presents the admin credential as this vendor wants it.
@@ -43,21 +37,15 @@ pub trait Plain: Send + Sized + 'static {
     /// The JSON object of a request, checked; unknown fields are ignored unless the vendor's documents refuse them.
     fn body(call: &Call, known: &[Field]) -> Result<Map<String, Value>, Answer> {
         let Body::Json(Value::Object(given)) = &call.request.body else {
-            return Err(Self::error(Self::INVALID, "expected a JSON object"));
+            return Err(Self::error(400, "expected a JSON object"));
         };
-        Self::checked(given, known)?;
+        fields::check(given, known, Unknown::Ignore).map_err(|wrong| Self::error(400, &sentence(&wrong)))?;
         Ok(given.clone())
-    }
-
-    /// The same for an object within it.
-    fn checked(given: &Map<String, Value>, known: &[Field]) -> Result<(), Answer> {
-        fields::check(given, known, Unknown::Ignore).map_err(|wrong| Self::error(Self::INVALID, &sentence(&wrong)))
     }
 
     /// An integer of the query, or what stands for an absent one.
     fn number(call: &Call, name: &str, otherwise: usize) -> Result<usize, Answer> {
-        let parse =
-            |text: &str| text.parse().map_err(|_| Self::error(Self::INVALID, &format!("{name} is not a number")));
+        let parse = |text: &str| text.parse().map_err(|_| Self::error(400, &format!("{name} is not a number")));
         call.query(name).map_or(Ok(otherwise), parse)
     }
 }
@@ -121,7 +109,7 @@ impl<V: Plain> Vendor for V {
     fn example(&self, url: &str) -> Option<Value> {
         let Example { config, role, attempt } = V::example(url);
         Some(json!({
-            "config": config, "role": role, "paged": V::PAGED, "dated": V::DATED, "later": V::LATER,
+            "config": config, "role": role, "paged": V::PAGED,
             "attempt": {
                 "method": attempt.method, "url": format!("{url}{}", attempt.path), "header": attempt.header.0,
                 "value": attempt.header.1, "body": attempt.body, "beyond": attempt.beyond,

@@ -17,6 +17,7 @@ use super::super::talk::Talk;
 use super::super::{Cx, Fault, FaultKind};
 use super::google;
 use super::source::{Scene, Source};
+use super::template::Template;
 use super::term::Term;
 use crate::base::Secret;
 use crate::schema::Invalid;
@@ -25,8 +26,6 @@ use crate::schema::Invalid;
 const MARGIN: Duration = Duration::from_secs(60);
 /// Life of a token where the vendor says none.
 const UNTOLD: Duration = Duration::from_secs(300);
-
-type Headers<'a> = Vec<(&'a str, &'a str)>;
 
 /// How a call presents the account's credential. The only place that sees the account's secrets.
 #[derive(Clone, Debug, Deserialize)]
@@ -43,10 +42,13 @@ pub(super) enum Auth {
     },
     /// `Authorization: Basic …`.
     Basic { user: String, password: String },
-    /// A token is asked for at another URL and presented as a bearer token, until it ends.
+    /// A token is asked for at another URL and presented as a bearer token, until it ends. A URL that starts with `/` is
+    /// below `api_url`.
     Token {
         url: String,
         body: Term,
+        /// The request presents this pair as `Authorization: Basic …`.
+        basic: Option<Pair>,
         #[serde(default)]
         form: bool,
         #[serde(default)]
@@ -54,6 +56,25 @@ pub(super) enum Auth {
     },
     /// A token of Google's, for a service account's key file.
     GoogleServiceAccount { secret: String, scope: String },
+}
+
+/// A user and a password, made of the account's fields.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pair {
+    pub(super) user: Template,
+    pub(super) password: Template,
+}
+
+impl Pair {
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.password.sources().chain(self.user.sources())
+    }
+
+    fn header(&self, scene: &Scene<'_>) -> String {
+        let text = |template: &Template| template.fill(scene).unwrap_or_default();
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", text(&self.user), text(&self.password))))
+    }
 }
 
 impl Auth {
@@ -64,9 +85,10 @@ impl Auth {
                 vec![secret.clone()]
             }
             Self::Basic { user, password } => vec![password.clone(), user.clone()],
-            Self::Token { body, .. } => {
+            Self::Token { body, basic, .. } => {
                 let mut secrets = Vec::new();
-                for (source, _) in body.sources() {
+                let pair = basic.iter().flat_map(Pair::sources);
+                for source in pair.chain(body.sources().into_iter().map(|(source, _)| source)) {
                     if let Source::Secret(name) = source {
                         secrets.push(name.clone());
                     }
@@ -123,10 +145,16 @@ impl Auth {
         }
         let unset = || Fault::invalid("was not called: token_url is not a URL");
         let url: Url = cx.account.identity.text("token_url").and_then(|url| url.parse().ok()).ok_or_else(unset)?;
-        let (content, headers) = self.token_request(cx)?;
+        let content = self.token_request(cx)?;
         let mut asking = Talk::bare(cx, talk.title)?.with_envelope(Envelope::OAuth(talk.shapes()));
-        for (name, value) in headers {
-            asking = asking.header(name, value);
+        if let Self::Token { headers, basic, .. } = self {
+            for (name, value) in headers {
+                asking = asking.header(name, value);
+            }
+            if let Some(pair) = basic {
+                let scene = Scene { secrets: true, ..Scene::new(cx.account, now) };
+                asking = asking.secret_header(AUTHORIZATION, &pair.header(&scene))?;
+            }
         }
         // It makes nothing that would have to be ended.
         let call = Call::new(Method::POST, &[] as &[&str], true).content(content);
@@ -142,13 +170,12 @@ impl Auth {
         Ok(value)
     }
 
-    fn token_request(&self, cx: &Cx<'_>) -> Result<(Content, Headers<'_>), Fault> {
+    fn token_request(&self, cx: &Cx<'_>) -> Result<Content, Fault> {
         match self {
-            Self::Token { body, form, headers, .. } => {
+            Self::Token { body, form, .. } => {
                 let scene = Scene { secrets: true, ..Scene::new(cx.account, cx.clock.now()) };
                 let body = body.fill(&scene).unwrap_or_default();
-                let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-                Ok((if *form { as_form(&body) } else { Content::Json(body) }, headers))
+                Ok(if *form { as_form(&body) } else { Content::Json(body) })
             }
             Self::GoogleServiceAccount { secret, scope } => {
                 let missing = || Fault::new(FaultKind::Refused, "was not called: there is no key file");
@@ -157,7 +184,7 @@ impl Auth {
                 let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
                 let fields = [("grant_type", grant), ("assertion", assertion.expose())];
                 let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                Ok((Content::Form(fields.into_iter().map(owned).collect()), Vec::new()))
+                Ok(Content::Form(fields.into_iter().map(owned).collect()))
             }
             _ => Err(Fault::invalid("needs no token")),
         }

@@ -13,7 +13,7 @@ use crate::schema::format_duration;
 /// "text with {account.team}"                                text
 /// {"$": "role.tpm", "as": "text", "or": null}               a value, in a form of its own, with what stands for an absent one
 /// {"$each": "role.groups", "do": {"id": {"$": "item"}}}     a list made of a list
-/// {"$join": [[…], […]]}                                    the lists as one; left out where it is empty
+/// {"$join": [[…], […]], "or": null}                        the lists as one; left out where it is empty, or what stands for that
 /// {"$if": "role.rpm", "then": {…}}                          only where the source is there
 /// {"$first": [{"$": "role.scope"}, {…}]}                    the first that is there
 /// {"$some": {"in": …, "not_in": …}}                         the object; left out where nothing is in it
@@ -28,7 +28,7 @@ pub(super) enum Term {
     If { source: Source, then: Box<Term> },
     First(Vec<Term>),
     Some(Box<Term>),
-    Join(Vec<Term>),
+    Join { lists: Vec<Term>, or: Option<Value> },
     List(Vec<Term>),
     Object(Vec<(Template, Term)>),
 }
@@ -129,10 +129,11 @@ impl Term {
             Self::Some(term) => {
                 term.fill(scene).filter(|value| value.as_object().is_some_and(|fields| !fields.is_empty()))
             }
-            Self::Join(terms) => {
-                let lists = terms.iter().filter_map(|term| term.fill(scene));
+            Self::Join { lists, or } => {
+                let lists = lists.iter().filter_map(|term| term.fill(scene));
                 let items = lists.flat_map(|list| list.as_array().cloned().unwrap_or_else(|| vec![list]));
-                Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty()).map(Value::Array)
+                let items = Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty());
+                items.map(Value::Array).or_else(|| or.clone())
             }
             Self::List(terms) => Some(terms.iter().filter_map(|term| term.fill(scene)).collect()),
             Self::Object(entries) => {
@@ -154,9 +155,10 @@ impl Term {
                 let condition = (source, Some(if *source == Source::Until { Form::Unix } else { Form::Same }));
                 std::iter::once(condition).chain(then.sources()).collect()
             }
-            Self::First(terms) => terms.iter().flat_map(Self::sources).collect(),
             Self::Some(term) => term.sources(),
-            Self::Join(terms) | Self::List(terms) => terms.iter().flat_map(Self::sources).collect(),
+            Self::First(terms) | Self::Join { lists: terms, .. } | Self::List(terms) => {
+                terms.iter().flat_map(Self::sources).collect()
+            }
             Self::Object(entries) => entries
                 .iter()
                 .flat_map(|(name, term)| {
@@ -181,6 +183,17 @@ impl TryFrom<Value> for Term {
 }
 
 impl Term {
+    /// Whether a list is gone through in it.
+    fn repeats(&self) -> bool {
+        match self {
+            Self::Plain(_) | Self::Text(_) | Self::Of { .. } => false,
+            Self::Each { .. } => true,
+            Self::If { then, .. } | Self::Some(then) => then.repeats(),
+            Self::First(terms) | Self::Join { lists: terms, .. } | Self::List(terms) => terms.iter().any(Self::repeats),
+            Self::Object(entries) => entries.iter().any(|(_, term)| term.repeats()),
+        }
+    }
+
     fn of_object(mut entries: Map<String, Value>) -> Result<Self, String> {
         let source = |value: Value| value.as_str().ok_or("expected the name of a source")?.parse::<Source>();
         let term = if let Some(name) = entries.remove("$") {
@@ -189,11 +202,15 @@ impl Term {
             let or = entries.remove("or");
             Self::Of { source: source(name)?, form, or }
         } else if let Some(name) = entries.remove("$each") {
-            let make = entries.remove("do").ok_or("$each needs \"do\"")?;
-            Self::Each { source: source(name)?, make: Box::new(make.try_into()?) }
+            let make: Self = entries.remove("do").ok_or("$each needs \"do\"")?.try_into()?;
+            if make.repeats() {
+                return Err("$each within $each: it would multiply the lists".into());
+            }
+            Self::Each { source: source(name)?, make: Box::new(make) }
         } else if let Some(lists) = entries.remove("$join") {
             let Value::Array(lists) = lists else { return Err("$join needs a list of lists".into()) };
-            Self::Join(lists.into_iter().map(Self::try_from).collect::<Result<_, _>>()?)
+            let lists = lists.into_iter().map(Self::try_from).collect::<Result<_, _>>()?;
+            Self::Join { lists, or: entries.remove("or") }
         } else if let Some(name) = entries.remove("$if") {
             let then = entries.remove("then").ok_or("$if needs \"then\"")?;
             Self::If { source: source(name)?, then: Box::new(then.try_into()?) }
@@ -221,8 +238,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::providers::Account;
-    use crate::schema::Values;
 
     fn time(text: &str) -> Time {
         chrono::DateTime::parse_from_rfc3339(text).expect("a time").to_utc()
@@ -247,28 +262,19 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_an_absent_value_may_be_made_of_others() {
-        let mut account = Account {
+    fn an_empty_join_is_left_out_or_is_what_stands_for_it() {
+        let account = crate::providers::account::Account {
             endpoint: "https://a.example".parse().expect("a URL"),
             client_url: String::new(),
-            identity: Values::default(),
+            identity: crate::schema::Values::default(),
             credential: "x".into(),
             secrets: std::collections::BTreeMap::new(),
         };
-        account.identity.insert("team", "t-1".into());
-        let mut role = Values::default();
-        let term = Term::try_from(json!({
-            "scope": {"$first": [{"$": "role.scope"}, {"team/{account.team}": "*"}]},
-            "ip": {"$some": {"in": {"$": "role.allowed"}, "not_in": {"$": "role.denied"}}},
-        }));
-        let term = term.expect("valid");
-        let now = time("2026-11-24T12:00:00Z");
-        let fill = |role: &Values| term.fill(&Scene { role: Some(role), ..Scene::new(&account, now) });
-        assert_eq!(fill(&role), Some(json!({"scope": {"team/t-1": "*"}})));
-        role.insert("scope", "one".into());
-        role.insert("denied", json!(["10.0.0.0/8"]));
-        assert_eq!(fill(&role), Some(json!({"scope": "one", "ip": {"not_in": ["10.0.0.0/8"]}})));
-        assert_eq!(term.sources().len(), 4);
+        let scene = Scene::new(&account, time("2026-11-24T12:00:00Z"));
+        let fill = |term: Value| Term::try_from(term).expect("valid").fill(&scene);
+        assert_eq!(fill(json!({"$join": [{"$": "role.a"}]})), None);
+        assert_eq!(fill(json!({"$join": [{"$": "role.a"}], "or": ["all"]})), Some(json!(["all"])));
+        assert_eq!(fill(json!({"$join": [["a"], {"$": "role.a"}, ["b"]], "or": ["all"]})), Some(json!(["a", "b"])));
     }
 
     #[test]
@@ -279,8 +285,6 @@ mod tests {
             json!({"$": 1}),
             json!({"$each": "role.a"}),
             json!({"$if": "role.a"}),
-            json!({"$first": "role.a"}),
-            json!({"$some": ["role.a"]}),
             json!({"a": "{nobody}"}),
         ] {
             Term::try_from(bad.clone()).map(|_| ()).expect_err(&bad.to_string());

@@ -2,12 +2,12 @@
 //! set, those that need no fault on order are asked of that proxy too.
 
 mod answers;
-mod declared;
 mod faults;
 mod generations;
 mod keys;
 mod litellm;
 pub mod script;
+mod single;
 mod specs;
 mod stage;
 mod tokens;

@@ -30,10 +30,6 @@ pub struct Stage {
     pub attempt: Attempt,
     /// Whether the vendor's listing has pages.
     pub paged: bool,
-    /// Whether it says when a key was made.
-    pub dated: bool,
-    /// What ending a key comes to.
-    pub ends: Gone,
     pub world: World,
     clock: SystemClock,
     http: Http,
@@ -139,21 +135,8 @@ impl Stage {
         let example = &simulator.get("/_control/examples").await[name];
         let attempt = Attempt::told(&example["attempt"]);
         let paged = example["paged"] != json!(false);
-        let dated = example["dated"] != json!(false);
-        let ends = if example["later"] == json!(true) { Gone::Later } else { Gone::Now };
         let stage = Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator));
-        Self { paged, dated, ends, ..stage }
-    }
-
-    /// The same with other fields in its config, and another role.
-    pub async fn of_example_with(name: &str, more: &Value, role: &Value) -> Self {
-        let stage = Self::of_example(name).await;
-        let mut config = stage.simulator().get("/_control/examples").await[name]["config"].clone();
-        for (field, value) in more.as_object().expect("an object") {
-            config[field] = value.clone();
-        }
-        // The example's URLs are those of the simulator that tells them.
-        Self::new(name, &config, role, stage.attempt, stage.world)
+        Self { paged, ..stage }
     }
 
     /// All of `all`, and the real proxy where there is one.
@@ -193,6 +176,17 @@ impl Stage {
         Some(Self::of_case(&Case::named("litellm"), &config, &scope, World::Real))
     }
 
+    /// A plain vendor with other fields in the example's config, and another role.
+    pub async fn of_example_with(name: &str, more: &Value, role: &Value) -> Self {
+        let stage = Self::of_example(name).await;
+        let mut config = stage.simulator().get("/_control/examples").await[name]["config"].clone();
+        for (field, value) in more.as_object().expect("an object") {
+            config[field] = value.clone();
+        }
+        // The example's URLs are those of the simulator that tells them.
+        Self::new(name, &config, role, stage.attempt, stage.world)
+    }
+
     fn of_case(case: &Case, config: &Value, scope: &Value, world: World) -> Self {
         let mut stage = Self::new(case.provider, config, scope, Attempt::chat("", "", None), world);
         let limited =
@@ -216,8 +210,6 @@ impl Stage {
             scope,
             attempt,
             paged: true,
-            dated: true,
-            ends: Gone::Now,
             world,
             clock: SystemClock::default(),
             http,
@@ -260,16 +252,10 @@ impl Stage {
         self.vendor.issue(&self.cx(), &order).await
     }
 
-    /// Ten minutes, or the shortest life that the vendor gives a key.
-    pub fn life(&self) -> Duration {
-        let shortest = self.vendor.about().can.expiry.limits().map(|limits| limits.shortest);
-        shortest.unwrap_or_default().max(Duration::from_secs(600))
-    }
-
-    /// Issues a key for so long; with its name.
+    /// Issues a key for ten minutes; with its name.
     pub async fn try_issue(&self) -> (String, Result<Issued, Fault>) {
         let name = self.new_name();
-        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + self.life());
+        let until = self.vendor.about().can.expiry.limits().map(|_| self.now() + Duration::from_secs(600));
         let issued = self.issue_named(&name, until).await;
         (name, issued)
     }
