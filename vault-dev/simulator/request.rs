@@ -7,6 +7,7 @@ use http::request::Parts;
 use serde_json::{Map, Value};
 
 use crate::clock::Moment;
+use crate::control;
 use crate::fields::{self, Field, Unknown, Wrong};
 
 pub struct Request {
@@ -38,7 +39,9 @@ impl Request {
         let form = parts
             .headers
             .get(http::header::CONTENT_TYPE)
-            .is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+            .is_some_and(|kind| kind == "application/x-www-form-urlencoded")
+            // What curl -d says of everything that it posts; the simulator's own API takes JSON only.
+            && !parts.uri.path().starts_with(control::PREFIX);
         let body = match body {
             [] => Body::None,
             bytes if form => Body::Form(pairs(&String::from_utf8_lossy(bytes))),

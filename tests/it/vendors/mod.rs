@@ -10,6 +10,7 @@ mod keys;
 mod litellm;
 mod oauth2;
 pub mod script;
+mod single;
 mod specs;
 mod stage;
 mod tokens;

@@ -211,6 +211,17 @@ impl Stage {
         Some(Self::of_case(&Case::named("litellm"), &config, &scope, World::Real))
     }
 
+    /// A plain vendor with other fields in the example's config, and another role.
+    pub async fn of_example_with(name: &str, more: &Value, role: &Value) -> Self {
+        let stage = Self::of_example(name).await;
+        let mut config = stage.simulator().get("/_control/examples").await[name]["config"].clone();
+        for (field, value) in more.as_object().expect("an object") {
+            config[field] = value.clone();
+        }
+        // The example's URLs are those of the simulator that tells them.
+        Self::new(name, &config, role, stage.attempt, stage.world)
+    }
+
     fn of_case(case: &Case, config: &Value, scope: &Value, world: World) -> Self {
         let mut stage = Self::new(case.provider, config, scope, Attempt::chat("", "", None), world);
         let limited =
