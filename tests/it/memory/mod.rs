@@ -1,6 +1,7 @@
 //! The engine on storage in memory, over the vendor simulator.
 
 mod configs;
+mod federation;
 mod identity;
 mod keys;
 mod leases;
