@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use vault_plugin_secrets_ai::logical::{Error, Operation, Storage};
+use vault_plugin_secrets_ai::providers::ALL;
 
 use crate::support::bench::Bench;
 use crate::support::case::{CASES, Case};
@@ -96,8 +97,10 @@ async fn every_vendor_says_what_it_can_do() {
     let bench = Bench::new();
     let mount = bench.mount().await;
     let list = mount.send(Operation::List, "providers/", json!({})).await.expect("listed").data.expect("data");
-    assert_eq!(list["keys"], json!(["litellm", "openai", "openrouter"]));
-    for name in ["litellm", "openai", "openrouter"] {
+    let mut names: Vec<_> = ALL.iter().map(|vendor| vendor.about().name.to_string()).collect();
+    names.sort();
+    assert_eq!(list["keys"], json!(names));
+    for name in names {
         let data = mount.read(&format!("providers/{name}")).await.expect("a vendor").data.expect("data");
         for field in
             ["create", "revoke", "revocation_speed", "unknown_outcome", "vendor_expiry", "config_fields", "role_fields"]
