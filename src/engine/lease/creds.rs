@@ -196,7 +196,7 @@ async fn issue(
     }
     let after = match row.kind {
         RowKind::Token => "a token that it may have given ends by itself; asking again is safe",
-        _ => "what it may have made is found and deleted; asking again is safe",
+        RowKind::Lease => "what it may have made is found and deleted; asking again is safe",
     };
     Err(upstream::error(account.vendor.as_ref(), fault, Some(after)))
 }
