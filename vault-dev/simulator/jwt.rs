@@ -15,7 +15,7 @@ pub fn verify(jwt: &str, keys: &[Value]) -> Result<Map<String, Value>, &'static 
     }
     let parts: Vec<&str> = jwt.split('.').collect();
     let [header, claims, signature] = parts[..] else { return Err("the assertion is no JWT") };
-    let message = jwt[..header.len() + 1 + claims.len()].as_bytes();
+    let message = &jwt.as_bytes()[..header.len() + 1 + claims.len()];
     let (header, claims) = (object(header)?, object(claims)?);
     let signature = decode(signature)?;
     let kid = header.get("kid").and_then(Value::as_str).ok_or("the assertion has no kid")?;

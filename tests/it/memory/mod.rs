@@ -2,6 +2,7 @@
 
 mod configs;
 mod custom;
+mod federation;
 mod identity;
 mod keys;
 mod leases;
