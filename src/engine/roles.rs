@@ -13,7 +13,7 @@ use super::{config, record, vendors};
 use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{About, Expiry};
+use crate::providers::{About, Expiry, Source};
 use crate::schema::{Change, Field, Invalid, Name, Values, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -198,7 +198,11 @@ async fn lease_warnings(mount: &AiMount, account: &Account, role: &Role) -> Vec<
     };
     let mut warnings: Vec<String> =
         over("ttl", role.ttl()).into_iter().chain(over("max_ttl", role.max_ttl())).collect();
-    if let (Expiry::Fixed(_), None) = (account.vendor.about().can.expiry, role.max_ttl) {
+    let can = &account.vendor.about().can;
+    // A token ends with its first lease.
+    if let (Expiry::Fixed(_), None) = (can.expiry, role.max_ttl)
+        && can.source != Source::Token
+    {
         warnings.push(format!(
             "without max_ttl a key that cannot be revoked lives for the mount's max_lease_ttl of {}: the vendor cannot move its expiry",
             format_duration(limit)

@@ -47,7 +47,8 @@ impl Console {
             .env("HOME", home)
             .env("PATH", format!("{}:{}", binaries.display(), *deps::PATH))
             .envs([("OPENAI_ADMIN_KEY", OPENAI), ("OPENROUTER_MANAGEMENT_KEY", OPENROUTER)])
-            .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)]);
+            .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)])
+            .env("CLIENT_SECRET", "oauth2-client-secret-simulator-0001");
         let redactor = Redactor::new(&stage.server.url, &stage.simulator.url);
         Self::start(shell, redactor, stage.simulator.url.clone())
     }
@@ -135,7 +136,10 @@ impl Console {
         });
         match vendor {
             Some(vendor) if !command.contains("api_url=") => {
-                let case = CASES.into_iter().find(|case| case.provider == vendor.about().name).expect("a case");
+                // The others' pages name their URLs.
+                let Some(case) = CASES.into_iter().find(|case| case.provider == vendor.about().name) else {
+                    return command.to_owned();
+                };
                 let url = case.config(&self.simulator)["api_url"].as_str().expect("a URL").to_owned();
                 format!("{command} api_url={url}")
             }

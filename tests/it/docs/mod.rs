@@ -25,6 +25,7 @@ const USAGE: &str = "docs/usage.md";
 const LEASES: &str = "docs/leases.md";
 const SECURITY: &str = "docs/security.md";
 const IDENTITY: &str = "docs/identity.md";
+const OAUTH2: &str = "docs/oauth2.md";
 const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
@@ -56,6 +57,11 @@ async fn the_page_on_security_is_true() {
 #[tokio::test]
 async fn the_page_on_the_issuer_is_true() {
     check(IDENTITY, Stage::new().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_oauth2_is_true() {
+    check(OAUTH2, Stage::new().await).await;
 }
 
 #[tokio::test]
@@ -103,7 +109,7 @@ async fn the_page_on_vault_dev_is_true() {
 #[test]
 fn every_page_is_checked_and_every_link_leads_somewhere() {
     let pages = [
-        README, QUICKSTART, USAGE, LEASES, SECURITY, IDENTITY, AGENT, KUBERNETES, VENDORS, UPGRADING, CLIENTS,
+        README, QUICKSTART, USAGE, LEASES, SECURITY, IDENTITY, OAUTH2, AGENT, KUBERNETES, VENDORS, UPGRADING, CLIENTS,
         VAULT_DEV,
     ];
     // Figures are of one machine and one day: `scripts/bench` prints them, no test does.

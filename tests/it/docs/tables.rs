@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::logical::Operation;
-use vault_plugin_secrets_ai::providers::{self, About, Expiry};
+use vault_plugin_secrets_ai::providers::{self, About, Expiry, Source};
 use vault_plugin_secrets_ai::schema::{Field, Kind};
 
 use crate::support::bench::{Bench, Mounted};
@@ -70,6 +70,7 @@ async fn expiry(mount: &Mounted) -> String {
     for vendor in providers::ALL.iter() {
         let data = described(mount, vendor.about()).await;
         let ends = match vendor.about().can.expiry {
+            _ if vendor.about().can.source == Source::Token => "with its lease",
             Expiry::Never => "never",
             Expiry::Fixed(_) => "one hour after the lease's `max_ttl`",
             Expiry::Movable(_) => "one hour after the end of its lease, as last renewed",
