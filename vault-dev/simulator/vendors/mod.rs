@@ -1,6 +1,7 @@
 //! The vendors that are plain: a file each, and a line here.
 
 mod azure_openai;
+mod databricks_oauth;
 mod deepinfra;
 mod mistral;
 mod oauth2;
@@ -14,6 +15,7 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
         Mounted::plain::<oauth2::OAuth2>("oauth2", "/oauth2"),
         Mounted::plain::<deepinfra::DeepInfra>("deepinfra", "/deepinfra"),
+        Mounted::plain::<databricks_oauth::Databricks>("databricks-oauth", "/databricks-oauth"),
         Mounted::plain::<azure_openai::AzureOpenAi>("azure-openai", "/azure-openai"),
     ]
 }
