@@ -65,6 +65,11 @@
 //!   the sweep asks again.
 //! - A retired account whose vendor and identity are the present config's is used with the present credential: an admin key
 //!   that was replaced is refused for old keys too.
+//! - How a credential ends is asked of the account (`Vendor::ends`), not of the vendor: one authorization server revokes
+//!   tokens and the next does not. A changed revoke_url makes a new generation, so a lease is revoked as it has said.
+//! - A lease of a token is as long as its token even where the token could be revoked before: a revocation that fails would
+//!   leave a token that nothing shows.
+//! - Asking for a token may be repeated: one whose answer was lost is with nobody, and ends by itself.
 //! - The issuer's keys are one record, and what each of them is follows from it and the clock: activation writes nothing, and
 //!   no crash leaves half a rotation. The writer only drops what has ended.
 //! - A key's order is that of the record, not of its times: a clock that is set back must not bring a retired key back.

@@ -199,7 +199,7 @@ async fn lease_warnings(mount: &AiMount, account: &Account, role: &Role) -> Vec<
     let mut warnings: Vec<String> =
         over("ttl", role.ttl()).into_iter().chain(over("max_ttl", role.max_ttl())).collect();
     let can = &account.vendor.about().can;
-    // A token ends with its lease.
+    // A token ends with its first lease.
     if let (Expiry::Fixed(_), None) = (can.expiry, role.max_ttl)
         && can.source != Source::Token
     {

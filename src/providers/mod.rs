@@ -43,11 +43,12 @@ pub use vendor::{
 
 /// Every vendor, in the order of the README's table.
 pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
-    let coded: [Arc<dyn Vendor>; 6] = [
+    let coded: [Arc<dyn Vendor>; 7] = [
         Arc::new(openai::OpenAi),
         Arc::new(openrouter::OpenRouter),
         Arc::new(litellm::LiteLlm),
         Arc::new(oauth2::OAuth2::azure_openai()),
+        Arc::new(oauth2::OAuth2::databricks()),
         Arc::new(deepinfra::DeepInfra),
         Arc::new(oauth2::OAuth2::any()),
     ];

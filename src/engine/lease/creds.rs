@@ -214,6 +214,12 @@ fn plain(issued: &Issued) -> Result<()> {
 /// Deletes a key that will not be handed out. What fails stays for the sweep.
 async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row, secret: &Secret) {
     let Some(key) = row.key.clone() else { return };
+    // A token that lives on has a row as long as it does.
+    if row.state == State::Expiring
+        && let Err(error) = mount.ledger.put(&row).await
+    {
+        tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a token may go before the token ends");
+    }
     let secret = match account.vendor.ends(&account.parsed) {
         // Its row stays until it ends.
         End::Expires => return,

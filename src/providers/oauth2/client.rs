@@ -11,7 +11,7 @@ use super::super::call::{Call, Content};
 use super::super::talk::Talk;
 use super::super::{Cx, Fault, FaultKind, Gone};
 use super::preset::LONGEST;
-use super::{AUDIENCE, AUTH_STYLE, CLIENT_ID, CLIENT_SECRET, RESOURCE, REVOKE_URL, TOKEN_URL, endpoint, given};
+use super::{AUDIENCE, AUTH_STYLE, CLIENT_ID, CLIENT_SECRET, RESOURCE, REVOKE_URL, endpoint, given};
 use crate::base::{Secret, Time};
 use crate::schema::Values;
 
@@ -35,8 +35,8 @@ pub(super) struct Token {
 pub(super) const SCOPE: &str = "scope";
 
 impl<'a> Client<'a> {
-    pub(super) fn new(cx: &'a Cx<'a>, title: &'a str) -> Result<Self, Fault> {
-        let talk = Talk::bare(cx, title)?.with_envelope(Envelope::OAuth(&[])).with_url_field(TOKEN_URL);
+    pub(super) fn new(cx: &'a Cx<'a>, title: &'a str, url_field: &'a str) -> Result<Self, Fault> {
+        let talk = Talk::bare(cx, title)?.with_envelope(Envelope::OAuth(&[])).with_url_field(url_field);
         let mut talk = talk.header("accept", "application/json");
         let (id, secret) =
             (given(&cx.account.identity, CLIENT_ID).unwrap_or_default(), cx.account.secret(CLIENT_SECRET));

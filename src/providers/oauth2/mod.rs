@@ -33,8 +33,13 @@ impl OAuth2 {
         preset::azure_openai()
     }
 
+    /// The service principals of Databricks.
+    pub(super) fn databricks() -> Self {
+        preset::databricks()
+    }
+
     fn client<'a>(&'a self, cx: &'a Cx<'a>) -> Result<Client<'a>, Fault> {
-        Client::new(cx, &self.about.title)
+        Client::new(cx, &self.about.title, self.preset.url_field)
     }
 }
 
@@ -49,13 +54,14 @@ impl Vendor for OAuth2 {
         if let Some(text) = given(values, REVOKE_URL) {
             endpoint(REVOKE_URL, text)?;
         }
-        let base_url = given(values, BASE_URL);
-        let default = token_url.origin().ascii_serialization();
-        let mut account = Account::read(&self.about, values, Some(CLIENT_SECRET), base_url.unwrap_or(&default))
-            .map_err(|invalid| match invalid.field.as_str() {
-                "api_url" => Invalid::new(BASE_URL, invalid.problem),
-                _ => invalid,
-            })?;
+        let base_url = given(values, BASE_URL).map(str::to_owned).or_else(|| (self.preset.base_url)(values));
+        // Something has to stand there.
+        let read = base_url.clone().unwrap_or_else(|| token_url.origin().ascii_serialization());
+        let read = Account::read(&self.about, values, Some(CLIENT_SECRET), &read);
+        let mut account = read.map_err(|invalid| match invalid.field.as_str() {
+            "api_url" => Invalid::new(BASE_URL, invalid.problem),
+            _ => invalid,
+        })?;
         if base_url.is_none() {
             account.client_url.clear();
         }

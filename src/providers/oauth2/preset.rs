@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::super::account::base_url;
 use super::super::vendor::texts;
 use super::super::{Abilities, About, Account, End, Expiry, Find, Limits, Purpose, Source};
 use super::{
@@ -14,6 +15,10 @@ use crate::schema::{Field, Invalid, Kind, Values};
 pub(super) struct Preset {
     /// Where tokens come from, out of the fields of the account.
     pub(super) token_url: fn(&Values) -> Result<Url, Invalid>,
+    /// The field that this URL is from.
+    pub(super) url_field: &'static str,
+    /// What clients are told as their base URL where the account does not say.
+    pub(super) base_url: fn(&Values) -> Option<String>,
     /// Field of the account with the one scope that is asked for where roles name none, and what it is by default.
     scope: Option<(&'static str, &'static str)>,
 }
@@ -63,7 +68,7 @@ pub(super) fn any() -> OAuth2 {
             "A server that answers a revocation with 200 and does nothing is not found out.",
         ]),
     };
-    OAuth2 { about, preset: Preset { token_url: any_token_url, scope: None } }
+    OAuth2 { about, preset: Preset { token_url: any_token_url, url_field: TOKEN_URL, base_url: |_| None, scope: None } }
 }
 
 /// Facts are from azure-mgmt-cognitiveservices 14.1.0 and Microsoft's documents of the client credentials flow; none
@@ -93,7 +98,38 @@ pub(super) fn azure_openai() -> OAuth2 {
             "Every token has all that the application may do at the resource: roles cannot narrow it. Give each set of permissions an application and a config of its own.",
         ]),
     };
-    OAuth2 { about, preset: Preset { token_url: azure_token_url, scope: Some((AZURE_SCOPE, COGNITIVE_SERVICES)) } }
+    let scope = Some((AZURE_SCOPE, COGNITIVE_SERVICES));
+    OAuth2 { about, preset: Preset { token_url: azure_token_url, url_field: LOGIN_URL, base_url: |_| None, scope } }
+}
+
+/// Facts are from databricks-sdk 0.162.0 (`oauth_service_principal`, `get_workspace_endpoints`, the OpenAI mixin) and,
+/// for how long a token lives, from the vendor's documents; nothing was tried at Databricks.
+pub(super) fn databricks() -> OAuth2 {
+    let about = About {
+        name: "databricks-oauth".into(),
+        title: "Databricks (OAuth)".into(),
+        account: vec![
+            Field::new(WORKSPACE, Kind::Url, "URL of the workspace: https://NAME.cloud.databricks.com.").required(),
+            Field::new(CLIENT_ID, Kind::Text, "Application id of the service principal.").required(),
+            Field::new(CLIENT_SECRET, Kind::Secret, "OAuth secret of the service principal.").required(),
+            Field::new(BASE_URL, Kind::Url, "Base URL that clients are told.")
+                .default("the workspace's /serving-endpoints"),
+        ],
+        identity_is_complete: true,
+        scope: vec![Field::new(SCOPES, Kind::TextList, "Scopes of a token.").default(ALL_APIS)],
+        can: abilities(Duration::from_secs(60 * 60), LONGEST, End::Expires, &["permissions"]),
+        name_limit: NAME_LIMIT,
+        revocation: "Not before the token's own expiry, an hour after it was made.".into(),
+        unproven: texts(&[
+            "Nothing was tried at Databricks itself.",
+            "Which scopes a workspace knows beside all-apis is not listed in one place: it refuses others by name.",
+        ]),
+    };
+    let scope = Some((SCOPES, ALL_APIS));
+    OAuth2 {
+        about,
+        preset: Preset { token_url: databricks_token_url, url_field: WORKSPACE, base_url: databricks_base_url, scope },
+    }
 }
 
 const TENANT: &str = "tenant_id";
@@ -101,6 +137,8 @@ const LOGIN_URL: &str = "login_url";
 const LOGIN: &str = "https://login.microsoftonline.com";
 const AZURE_SCOPE: &str = "token_scope";
 const COGNITIVE_SERVICES: &str = "https://cognitiveservices.azure.com/.default";
+const WORKSPACE: &str = "workspace_url";
+const ALL_APIS: &str = "all-apis";
 /// No server hears of the name.
 const NAME_LIMIT: usize = 200;
 
@@ -124,7 +162,22 @@ fn any_token_url(values: &Values) -> Result<Url, Invalid> {
 }
 
 fn azure_token_url(values: &Values) -> Result<Url, Invalid> {
-    let login = given(values, LOGIN_URL).unwrap_or(LOGIN).trim_end_matches('/');
+    let login = base(LOGIN_URL, given(values, LOGIN_URL).unwrap_or(LOGIN))?;
     // A tenant cannot leave its place in the path: `Kind::VendorId`.
     endpoint(LOGIN_URL, &format!("{login}/{}/oauth2/v2.0/token", values.need(TENANT)?))
+}
+
+fn databricks_token_url(values: &Values) -> Result<Url, Invalid> {
+    endpoint(WORKSPACE, &format!("{}/oidc/v1/token", base(WORKSPACE, values.need(WORKSPACE)?)?))
+}
+
+fn databricks_base_url(values: &Values) -> Option<String> {
+    let workspace = given(values, WORKSPACE).and_then(|text| base(WORKSPACE, text).ok());
+    workspace.map(|workspace| format!("{workspace}/serving-endpoints"))
+}
+
+/// A URL that more is put behind.
+fn base(field: &str, text: &str) -> Result<String, Invalid> {
+    let url = base_url(text).map_err(|invalid| Invalid::new(field, invalid.problem))?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }

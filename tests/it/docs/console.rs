@@ -46,7 +46,8 @@ impl Console {
             .env("PATH", format!("{}:{}", binaries.display(), *deps::PATH))
             .envs([("OPENAI_ADMIN_KEY", OPENAI), ("OPENROUTER_MANAGEMENT_KEY", OPENROUTER)])
             .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)])
-            .env("ANTHROPIC_ADMIN_TOKEN", ANTHROPIC);
+            .env("ANTHROPIC_ADMIN_TOKEN", ANTHROPIC)
+            .env("CLIENT_SECRET", "oauth2-client-secret-simulator-0001");
         let redactor = Redactor::new(&stage.server.url, &stage.simulator.url);
         Self::start(shell, redactor)
     }
@@ -134,8 +135,10 @@ impl Console {
         });
         match vendor {
             Some(vendor) if !command.contains("api_url=") => {
-                let field = vendor.about().account.iter().find(|field| field.name == "api_url").expect("a field");
-                let url = self.redactor.filled(field.default.as_deref().expect("a page names what has no default"));
+                // The others' pages name their URLs.
+                let field = vendor.about().account.iter().find(|field| field.name == "api_url");
+                let Some(url) = field.and_then(|field| field.default.as_deref()) else { return command.to_owned() };
+                let url = self.redactor.filled(url);
                 format!("{command} api_url={url}")
             }
             _ => command.to_owned(),

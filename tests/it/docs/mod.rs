@@ -26,6 +26,7 @@ const LEASES: &str = "docs/leases.md";
 const SECURITY: &str = "docs/security.md";
 const IDENTITY: &str = "docs/identity.md";
 const FEDERATION: &str = "docs/federation.md";
+const OAUTH2: &str = "docs/oauth2.md";
 const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
@@ -77,6 +78,11 @@ async fn the_page_on_federation_is_true() {
         stage.simulator.control("federation", policy).await;
     }
     check(FEDERATION, stage).await;
+}
+
+#[tokio::test]
+async fn the_page_on_oauth2_is_true() {
+    check(OAUTH2, Stage::new().await).await;
 }
 
 #[tokio::test]
@@ -142,6 +148,7 @@ fn every_page_is_checked_and_every_link_leads_somewhere() {
         SECURITY,
         IDENTITY,
         FEDERATION,
+        OAUTH2,
         AGENT,
         KUBERNETES,
         VENDORS,

@@ -14,15 +14,16 @@ const STAND_INS: [(&str, &str); 5] = [
 /// Where the server is, for a page.
 const SERVER: &str = "http://127.0.0.1:8200";
 /// Where the vendors are, and where the simulator is below its URL.
-const URLS: [(&str, &str); 4] = [
+const URLS: [(&str, &str); 5] = [
     ("https://api.openai.com/v1", "/openai/v1"),
     ("https://openrouter.ai/api/v1", "/openrouter/api/v1"),
     ("https://litellm.example.com", "/litellm"),
     ("https://api.anthropic.com", "/anthropic"),
+    ("https://ai.example.com", "/oauth2"),
 ];
 /// Starts of values that are random after it.
-const PREFIXES: [&str; 9] =
-    ["idp_", "fdis_", "fdrl_", "sk-ant-oat01-", "sk-svcacct-", "sk-or-v1-", "sk-", "key_", "svc_"];
+const PREFIXES: [&str; 10] =
+    ["idp_", "fdis_", "fdrl_", "sk-ant-oat01-", "sk-svcacct-", "sk-or-v1-", "sk-", "key_", "svc_", "oat_"];
 /// Starts of the server's tokens.
 const TOKENS: [&str; 4] = ["s.", "b.", "hvs.", "hvb."];
 /// Fewest random characters after a prefix, and of a value without one.

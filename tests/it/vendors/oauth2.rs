@@ -265,6 +265,16 @@ async fn a_token_that_is_not_handed_out_is_revoked() {
     let keys = bench.simulator.state().await["oauth2"]["keys"].clone();
     assert_eq!((&keys["created_count"], &keys["live_count"]), (&json!(2), &json!(0)), "the probe's and this one");
     assert!(bench.rows().await.is_empty());
+
+    // It lives on where it cannot be revoked, and so does its row.
+    bench.simulator.faults(json!([{"vendor": "oauth2", "path_contains": "revoke", "kind": "error_before", "status": 503, "times": -1}])).await;
+    *bench.storage.fail_put.lock().expect("no panic") = Some(1);
+    mount.creds().await.map(drop).expect_err("the row could not be written");
+    bench.simulator.faults(json!([])).await;
+    bench.advance(Duration::from_secs(3000)).await;
+    mount.tick().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bench.rows().await.len(), 1, "as long as the token, not as the role's ttl");
 }
 
 #[tokio::test]
@@ -324,4 +334,19 @@ async fn a_tenants_own_refusals_are_told_and_no_secret_with_them() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_service_principals_token_is_for_the_workspaces_endpoints() {
+    let bench = Bench::new();
+    let mount = mounted(&bench, "databricks-oauth", json!({}), json!({})).await;
+    let issued = mount.creds().await.expect("a token");
+    assert_eq!(issued.text("base_url"), format!("{}/databricks-oauth/serving-endpoints", bench.simulator.url));
+    assert!(issued.warnings.is_empty() && issued.data["revocable"] == false, "{:?}", issued.warnings);
+    assert!(works(&bench.simulator, "/databricks-oauth/serving-endpoints/chat/completions", "dbrx", &issued).await);
+    mount.write("roles/dev", json!({"scopes": ["nope"]})).await.expect("a role");
+    let error = mount.creds().await.map(drop).expect_err("no such scope").to_string();
+    assert!(error.contains("invalid_scope") && error.contains("\"scope\""), "{error}");
+    let error = mount.write("config/main", json!({"workspace_url": "http://127.0.0.1:9"})).await.map(drop);
+    assert!(error.expect_err("another workspace").to_string().contains("client_secret"));
 }

@@ -8,6 +8,7 @@ mod bifrost;
 mod cloudflare;
 mod dashscope;
 mod databricks;
+mod databricks_oauth;
 mod deepgram;
 mod deepgram_grant;
 mod deepinfra;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<deepgram_grant::DeepgramGrant>("deepgram-grant", "/deepgram-grant"),
         Mounted::plain::<oauth2::OAuth2>("oauth2", "/oauth2"),
         Mounted::plain::<deepinfra::DeepInfra>("deepinfra", "/deepinfra"),
+        Mounted::plain::<databricks_oauth::Databricks>("databricks-oauth", "/databricks-oauth"),
         Mounted::plain::<azure_openai::AzureOpenAi>("azure-openai", "/azure-openai"),
         Mounted::plain::<anthropic::Anthropic>("anthropic", "/anthropic"),
         Mounted::plain::<elevenlabs::ElevenLabs>("elevenlabs", "/elevenlabs"),
