@@ -2,6 +2,7 @@
 //! set, those that need no fault on order are asked of that proxy too.
 
 mod answers;
+mod described;
 mod faults;
 mod generations;
 mod keys;
