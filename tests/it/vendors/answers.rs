@@ -189,3 +189,39 @@ async fn a_listing_skips_what_cannot_be_ours() {
     let script = Script::of([(200, json!({"keys": keys, "total_pages": 1}))]).await;
     assert!(stage("litellm", &script, json!({})).list("vault-").await.expect("listed").0.is_empty());
 }
+
+#[tokio::test]
+async fn an_operation_that_failed_is_no_key() {
+    let mut stage = Stage::of_example("gemini").await;
+    let name = || (200, json!({"name": "operations/akmf.p7-1"}));
+    let failed = json!({"name": "operations/akmf.p7-1", "done": true, "error": {"code": 9, "message": "quota"}});
+    let missing = json!({"error": {"code": 404, "message": "not found", "status": "NOT_FOUND"}});
+    let script = Script::of([name(), name(), (200, failed), (404, missing)]).await;
+    // Its token is still from the simulator.
+    stage.account.endpoint = script.url.parse().expect("a URL");
+    let (name, issued) = stage.try_issue().await;
+    let fault = issued.map(drop).expect_err("no key");
+    assert!(fault.text.contains("has failed: quota"), "{fault}");
+    let project = "/v2/projects/simulator-project/locations/global/keys";
+    let asked = |method: &str, path: &str| format!("{method} {path}");
+    assert_eq!(
+        script.seen(),
+        [
+            asked("POST", &format!("{project}?keyId={name}")),
+            asked("GET", "/v2/operations/akmf.p7-1"),
+            asked("GET", "/v2/operations/akmf.p7-1"),
+            asked("DELETE", &format!("{project}/{name}?checkExistingUsage=SKIP")),
+        ],
+        "what may have been made was deleted"
+    );
+}
+
+#[tokio::test]
+async fn a_key_file_whose_key_is_not_the_accounts_is_refused_by_google() {
+    let stage = Stage::of_example("gemini").await;
+    let mut file: Value = serde_json::from_str(stage.account.secrets["credentials"].expose()).expect("a key file");
+    file["client_email"] = json!("other@simulator.iam.gserviceaccount.com");
+    let fault = stage.with_credential(&file.to_string()).probe().await.expect_err("refused");
+    assert_eq!(fault.kind, FaultKind::Refused, "{fault}");
+    assert!(fault.text.contains("invalid_grant"), "{fault}");
+}

@@ -3,6 +3,7 @@
 
 mod answers;
 mod deepinfra;
+mod described;
 mod faults;
 mod federation;
 mod generations;
