@@ -15,6 +15,10 @@ pub trait Plain: Send + Sized + 'static {
     /// What the simulator keeps of a key beside its name, its secret and its times.
     type Key: Send;
 
+    /// Whether a token is made without a request: signed by whoever has the parent key.
+    const OFFLINE: bool = false;
+    /// Whether the life of a token can be asked for.
+    const LIFE_IS_CHOSEN: bool = true;
     /// Whether the listing has pages.
     const PAGED: bool = true;
     /// Whether it says when a key was made.
@@ -139,7 +143,13 @@ impl<V: Plain> Vendor for V {
 
     fn examples(&self, url: &str) -> Vec<(&'static str, Value)> {
         let mut shown = V::example(url).shown(url, V::trust(url));
-        for (name, value) in [("paged", V::PAGED), ("dated", V::DATED), ("later", V::LATER)] {
+        for (name, value) in [
+            ("paged", V::PAGED),
+            ("dated", V::DATED),
+            ("later", V::LATER),
+            ("offline", V::OFFLINE),
+            ("life_is_chosen", V::LIFE_IS_CHOSEN),
+        ] {
             shown[name] = json!(value);
         }
         shown["attempt"]["refused"] = json!(V::REFUSED);

@@ -76,7 +76,8 @@ async fn whom_the_vendor_does_not_trust_is_told_what_to_check() {
         let claim = (name.to_owned(), value);
         move |stage: &mut Stage| stage.issuer.claims.extend([claim])
     };
-    let cases: Vec<(&str, Box<dyn FnOnce(&mut Stage)>)> = vec![
+    type Change = Box<dyn FnOnce(&mut Stage)>;
+    let cases: Vec<(&str, Change)> = vec![
         ("another mount at the same path", Box::new(claims("sub", json!("9999c3d4-0000-4000-8000-000000000000:dev")))),
         ("another role", Box::new(claims("sub", json!(format!("{SUBJECT}-admin"))))),
         ("another issuer", Box::new(claims("iss", json!("https://evil.example/v1/ai")))),

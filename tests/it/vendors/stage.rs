@@ -31,6 +31,10 @@ pub struct Stage {
     pub attempt: Attempt,
     /// Whether the vendor's listing has pages.
     pub paged: bool,
+    /// Whether a token is made without a request.
+    pub offline: bool,
+    /// Whether a token's life can be asked for.
+    pub life_is_chosen: bool,
     /// Whether it says when a key was made.
     pub dated: bool,
     /// What ending a key comes to.
@@ -126,6 +130,11 @@ impl Stage {
         all.filter(|stage| stage.vendor.about().can.source == Source::Token).collect()
     }
 
+    /// Those that are asked for each token.
+    pub async fn asked_tokens() -> Vec<Self> {
+        Self::tokens().await.into_iter().filter(|stage| !stage.offline).collect()
+    }
+
     /// Every vendor. One that the simulator does not know fails.
     async fn every() -> Vec<Self> {
         let ways = |case: &Case| scopes(case).into_iter().map(|scope| Self::simulated(case, scope)).collect::<Vec<_>>();
@@ -147,6 +156,8 @@ impl Stage {
         let paged = example["paged"] != json!(false);
         let mut stage = Self::new(name, &example["config"], &example["role"], attempt, World::Simulated(simulator));
         stage.paged = paged;
+        stage.offline = example["offline"] == json!(true);
+        stage.life_is_chosen = example["life_is_chosen"] != json!(false);
         stage.dated = example["dated"] != json!(false);
         stage.ends = if example["later"] == json!(true) { Gone::Later } else { Gone::Now };
         stage.trust = Some(example["trust"].clone()).filter(|trust| !trust.is_null());
@@ -245,6 +256,8 @@ impl Stage {
             scope,
             attempt,
             paged: true,
+            offline: false,
+            life_is_chosen: true,
             dated: true,
             ends: Gone::Now,
             world,

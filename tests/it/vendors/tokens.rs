@@ -14,11 +14,11 @@ fn limits(stage: &Stage) -> Limits {
 }
 
 #[tokio::test]
-async fn a_token_declares_that_only_its_expiry_ends_it() {
+async fn a_token_declares_that_its_expiry_or_its_holder_ends_it() {
     for stage in Stage::tokens().await {
         let can = &stage.vendor.about().can;
         assert!(
-            matches!((can.end, can.find, can.expiry), (End::Expires, Find::Never, Expiry::Fixed(_))),
+            matches!((can.end, can.find, can.expiry), (End::Expires | End::BySecret, Find::Never, Expiry::Fixed(_))),
             "{}",
             stage.label
         );
@@ -36,6 +36,9 @@ async fn a_fresh_token_works_and_its_expiry_is_what_was_asked_for() {
         assert!(issued.warnings.is_empty(), "{}: {:?}", stage.label, issued.warnings);
         assert!(!issued.key.id.contains(issued.secret.expose()), "{}: its id is shown in clear", stage.label);
         assert_eq!(issued.key.id, name, "{}: it has no other id", stage.label);
+        if !stage.life_is_chosen {
+            return;
+        }
         let left = (issued.expires.expect("an expiry") - stage.now()).num_seconds();
         assert!((595..=601).contains(&left), "{}: {left}", stage.label);
     })
@@ -45,6 +48,9 @@ async fn a_fresh_token_works_and_its_expiry_is_what_was_asked_for() {
 #[tokio::test]
 async fn the_shortest_and_the_longest_life_that_are_declared_can_be_asked_for() {
     Stage::each(Stage::tokens().await, async |stage| {
+        if !stage.life_is_chosen {
+            return;
+        }
         for life in [limits(&stage).shortest, limits(&stage).longest] {
             let issued = stage.issue_named(&stage.new_name(), Some(stage.now() + life)).await;
             let issued = issued.unwrap_or_else(|fault| panic!("{}: {life:?}: {fault}", stage.label));
@@ -59,9 +65,10 @@ async fn the_shortest_and_the_longest_life_that_are_declared_can_be_asked_for() 
 async fn a_token_ends_by_itself() {
     Stage::each(Stage::tokens().await, async |stage| {
         let (_, issued) = stage.issue().await;
-        stage.simulator().settings(json!({"clock_offset_seconds": 590})).await;
+        let left = (issued.expires.expect("an expiry") - stage.now()).num_seconds();
+        stage.simulator().settings(json!({"clock_offset_seconds": left - 10})).await;
         assert_eq!(stage.try_key(&issued).await, 200, "{}: before its end", stage.label);
-        stage.simulator().settings(json!({"clock_offset_seconds": 602})).await;
+        stage.simulator().settings(json!({"clock_offset_seconds": left + 2})).await;
         assert_eq!(stage.try_key(&issued).await, 401, "{}: after its end", stage.label);
     })
     .await;
@@ -87,18 +94,19 @@ async fn a_token_cannot_be_ended_moved_or_listed() {
 #[tokio::test]
 async fn a_probe_of_what_cannot_be_tried_says_so() {
     Stage::each(Stage::tokens().await, async |stage| {
-        let before = stage.simulator().created(&stage.name).await;
         let probe = stage.probe().await.unwrap_or_else(|fault| panic!("{}: {fault}", stage.label));
         assert!(probe.missing.is_empty(), "{}: {:?}", stage.label, probe.missing);
         assert!(probe.identity.is_some() || !probe.warnings.is_empty(), "{}: it looked like a success", stage.label);
-        assert_eq!(stage.simulator().created(&stage.name).await, before, "{}: a probe makes nothing", stage.label);
     })
     .await;
 }
 
 #[tokio::test]
 async fn a_wrong_credential_is_refused_and_so_is_a_token_in_its_place() {
-    Stage::each(Stage::tokens().await, async |stage| {
+    Stage::each(Stage::asked_tokens().await, async |stage| {
+        if stage.account.credential.is_none() {
+            return;
+        }
         let (_, issued) = stage.issue().await;
         let token = issued.secret.expose().to_owned();
         let mut stage = stage;
@@ -114,7 +122,7 @@ async fn a_wrong_credential_is_refused_and_so_is_a_token_in_its_place() {
 
 #[tokio::test]
 async fn a_vendor_that_asks_to_slow_down_is_obeyed() {
-    Stage::each(Stage::tokens().await, async |stage| {
+    Stage::each(Stage::asked_tokens().await, async |stage| {
         stage.fail_creation(json!({"kind": "rate_limit", "retry_after_seconds": 1})).await;
         let started = Instant::now();
         let (_, issued) = stage.issue().await;
@@ -141,13 +149,20 @@ async fn a_lost_answer_is_an_unknown_outcome_and_no_token_is_asked_for_twice() {
         json!({"kind": "html_after", "status": 401}),
         json!({"kind": "oversized"}),
     ] {
-        Stage::each(Stage::tokens().await, async |stage| {
-            let before = stage.simulator().created(&stage.name).await;
+        Stage::each(Stage::asked_tokens().await, async |stage| {
             stage.fail_creation(lost.clone()).await;
-            let fault = stage.try_issue().await.1.map(drop).expect_err("lost");
-            assert_eq!(fault.kind, FaultKind::Unknown, "{}: {lost}: {fault}", stage.label);
-            assert!(!fault.text.contains('<'), "{fault}");
-            assert!(stage.simulator().created(&stage.name).await <= before + 1, "{}: two tokens", stage.label);
+            match stage.try_issue().await.1 {
+                // Client credentials are presented again: whatever nobody got is with nobody.
+                Ok(_) => assert!(!stage.life_is_chosen, "{}: {lost}", stage.label),
+                Err(fault) => {
+                    assert_eq!(fault.kind, FaultKind::Unknown, "{}: {lost}: {fault}", stage.label);
+                    assert!(!fault.text.contains('<'), "{fault}");
+                }
+            }
+            let made = &stage.simulator().state().await[&stage.name]["keys"]["created_count"];
+            let most = if stage.life_is_chosen { 1 } else { 2 };
+            assert!(made.as_u64().is_none_or(|made| made <= most), "{}: {made} tokens", stage.label);
+            stage.no_faults().await;
             let (_, issued) = stage.issue().await;
             assert_eq!(stage.try_key(&issued).await, 200, "{}: {lost}", stage.label);
         })
@@ -158,7 +173,7 @@ async fn a_lost_answer_is_an_unknown_outcome_and_no_token_is_asked_for_twice() {
 #[tokio::test]
 async fn a_hostile_body_brings_no_line_and_no_secret_into_a_fault() {
     for status in [400, 401, 500] {
-        Stage::each(Stage::tokens().await, async |stage| {
+        Stage::each(Stage::asked_tokens().await, async |stage| {
             stage.fail_all(json!({"kind": "hostile", "status": status, "times": -1})).await;
             let fault = stage.try_issue().await.1.map(drop).expect_err("issue");
             assert!(!fault.text.chars().any(char::is_control), "{}: {:?}", stage.label, fault.text);
@@ -173,7 +188,7 @@ async fn a_hostile_body_brings_no_line_and_no_secret_into_a_fault() {
 #[tokio::test]
 async fn a_redirect_is_refused_and_its_target_hears_nothing() {
     for status in [302, 307] {
-        Stage::each(Stage::tokens().await, async |stage| {
+        Stage::each(Stage::asked_tokens().await, async |stage| {
             let target = Simulator::start();
             let to = format!("{}/openai/v1/organization/projects", target.url);
             stage.fail_all(json!({"kind": "redirect", "to": to, "status": status, "times": -1})).await;
@@ -188,7 +203,7 @@ async fn a_redirect_is_refused_and_its_target_hears_nothing() {
 
 #[tokio::test]
 async fn a_vendor_that_does_not_listen_has_done_nothing() {
-    Stage::each(Stage::tokens().await, async |mut stage| {
+    Stage::each(Stage::asked_tokens().await, async |mut stage| {
         stage.account.endpoint.set_port(Some(1)).expect("a port");
         let fault = stage.try_issue().await.1.map(drop).expect_err("nobody listens");
         assert_eq!(fault.kind, FaultKind::Unreachable, "{}: {fault}", stage.label);

@@ -65,6 +65,8 @@ impl AzureOpenAi {
 impl Plain for AzureOpenAi {
     type Key = ();
 
+    const LIFE_IS_CHOSEN: bool = false;
+
     fn routes() -> &'static [Route<Self>] {
         ROUTES
     }

@@ -48,6 +48,8 @@ impl Databricks {
 impl Plain for Databricks {
     type Key = ();
 
+    const LIFE_IS_CHOSEN: bool = false;
+
     fn routes() -> &'static [Route<Self>] {
         ROUTES
     }

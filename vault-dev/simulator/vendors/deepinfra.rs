@@ -58,6 +58,8 @@ impl DeepInfra {
 impl Plain for DeepInfra {
     type Key = ();
 
+    const OFFLINE: bool = true;
+
     fn routes() -> &'static [Route<Self>] {
         ROUTES
     }

@@ -70,6 +70,8 @@ impl OAuth2 {
 impl Plain for OAuth2 {
     type Key = Vec<String>;
 
+    const LIFE_IS_CHOSEN: bool = false;
+
     fn routes() -> &'static [Route<Self>] {
         ROUTES
     }
