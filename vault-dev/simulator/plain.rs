@@ -53,6 +53,20 @@ pub struct Example {
     pub attempt: Attempt,
 }
 
+impl Example {
+    /// As `GET /_control/examples` has it.
+    pub fn shown(self, url: &str) -> Value {
+        let Self { config, role, attempt } = self;
+        json!({
+            "config": config, "role": role,
+            "attempt": {
+                "method": attempt.method, "url": format!("{url}{}", attempt.path), "header": attempt.header.0,
+                "value": attempt.header.1, "body": attempt.body, "beyond": attempt.beyond,
+            },
+        })
+    }
+}
+
 pub struct Attempt {
     pub method: &'static str,
     pub path: &'static str,
@@ -89,7 +103,7 @@ impl<V: Plain> Vendor for V {
         (route.run)(self, &Call { request, params, at }).unwrap_or_else(|answer| answer)
     }
 
-    fn refusal(&self, status: u16, message: &str) -> Answer {
+    fn refusal(&self, _: &str, status: u16, message: &str) -> Answer {
         V::error(status, message)
     }
 
@@ -102,14 +116,7 @@ impl<V: Plain> Vendor for V {
     }
 
     fn example(&self, url: &str) -> Option<Value> {
-        let Example { config, role, attempt } = V::example(url);
-        Some(json!({
-            "config": config, "role": role,
-            "attempt": {
-                "method": attempt.method, "url": format!("{url}{}", attempt.path), "header": attempt.header.0,
-                "value": attempt.header.1, "body": attempt.body, "beyond": attempt.beyond,
-            },
-        }))
+        Some(V::example(url).shown(url))
     }
 }
 

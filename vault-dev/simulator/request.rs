@@ -14,6 +14,8 @@ pub struct Request {
     pub bearer: Option<String>,
     headers: HeaderMap,
     pub body: Body,
+    /// The body as it was sent: a signature covers every byte.
+    pub bytes: Vec<u8>,
 }
 
 pub enum Body {
@@ -36,7 +38,8 @@ impl Request {
         let form = parts
             .headers
             .get(http::header::CONTENT_TYPE)
-            .is_some_and(|kind| kind == "application/x-www-form-urlencoded");
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        let bytes = body.to_vec();
         let body = match body {
             [] => Body::None,
             bytes if form => Body::Form(pairs(&String::from_utf8_lossy(bytes))),
@@ -49,6 +52,7 @@ impl Request {
             headers: parts.headers.clone(),
             bearer: bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned),
             body,
+            bytes,
         }
     }
 }
@@ -88,7 +92,8 @@ impl Call<'_> {
     }
 }
 
-fn pairs(text: &str) -> Vec<(String, String)> {
+/// A query or a form, decoded.
+pub fn pairs(text: &str) -> Vec<(String, String)> {
     text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
 }
 
