@@ -41,14 +41,12 @@ pub use vendor::{
 pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
     let coded: [Arc<dyn Vendor>; 3] =
         [Arc::new(openai::OpenAi), Arc::new(openrouter::OpenRouter), Arc::new(litellm::LiteLlm)];
-    coded.into_iter().chain(DEFINITIONS.iter().map(|text| definition::built_in(text))).collect()
+    let at_aws: [Arc<dyn Vendor>; 2] = [Arc::new(bedrock::Bedrock), Arc::new(bedrock_iam::BedrockIam)];
+    coded.into_iter().chain(DEFINITIONS.iter().map(|text| definition::built_in(text))).chain(at_aws).collect()
 });
 
 /// The vendors that are data.
 const DEFINITIONS: &[&str] = &[include_str!("definitions/xai.json"), include_str!("definitions/mistral.json")];
-
-/// Vendors that work but that the simulator does not know yet, so that no mount offers them.
-pub static UNLISTED: &[&dyn Vendor] = &[&bedrock::Bedrock, &bedrock_iam::BedrockIam];
 
 /// The vendor of that name.
 pub fn by_name(name: &str) -> Option<Arc<dyn Vendor>> {

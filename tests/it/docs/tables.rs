@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::logical::Operation;
-use vault_plugin_secrets_ai::providers::{self, About, Expiry};
+use vault_plugin_secrets_ai::providers::{self, About, Expiry, Source};
 use vault_plugin_secrets_ai::schema::{Field, Kind};
 
 use crate::support::bench::{Bench, Mounted};
@@ -94,6 +94,8 @@ async fn expiry(mount: &Mounted) -> String {
         let data = described(mount, vendor.about()).await;
         let ends = match vendor.about().can.expiry {
             Expiry::Never => "never",
+            // A token is made for as long as its lease.
+            _ if vendor.about().can.source == Source::Token => "at the end of its lease",
             Expiry::Fixed(_) => "one hour after the lease's `max_ttl`",
             Expiry::Movable(_) => "one hour after the end of its lease, as last renewed",
         };
@@ -108,10 +110,10 @@ async fn facts(mount: &Mounted, about: &About) -> String {
     let data = described(mount, about).await;
     let mut text = String::new();
     let expiry = &data["vendor_expiry"];
-    let days = |bound: &str| expiry[bound].as_u64().map(|seconds| seconds / 86400);
     let mut expires = expiry["kind"].as_str().expect("text").to_owned();
-    if let Some(longest) = days("longest") {
-        expires.push_str(&format!(", at most {longest} days ahead"));
+    if let Some(longest) = expiry["longest"].as_u64() {
+        let (unit, seconds) = if longest < 86400 { ("hours", 3600) } else { ("days", 86400) };
+        expires.push_str(&format!(", at most {} {unit} ahead", longest / seconds));
     }
     for (what, value) in [
         ("How a key is made", data["create"].as_str().expect("text").to_owned()),

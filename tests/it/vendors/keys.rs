@@ -115,7 +115,7 @@ async fn the_vendor_ends_a_key_by_itself() {
         // A vendor whose expiry is a day ends a key up to a day later.
         let longest = if left > 602 { 600 + 24 * 3600 } else { 602 };
         assert!((595..=longest).contains(&left), "{}: {left}", stage.label);
-        stage.simulator().settings(json!({"clock_offset_seconds": left + 3})).await;
+        stage.move_clock(left + 3).await;
         assert_eq!(stage.try_key(&issued).await, 401, "{}", stage.label);
         assert!(!stage.named(&name).await.is_empty(), "{}: an expired key is listed", stage.label);
         stage.end(&issued.key).await.expect("ended");

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -27,7 +28,7 @@ pub struct Stage {
     pub scope: Scope,
     pub attempt: Attempt,
     pub world: World,
-    clock: SystemClock,
+    clock: Moved,
     http: Http,
 }
 
@@ -41,6 +42,26 @@ pub struct Attempt {
     body: Value,
     /// A body that the stage's scope does not permit.
     beyond: Option<Value>,
+    /// The status of a key that is no good.
+    refused: u16,
+}
+
+/// The real time, moved along with the simulator's: a vendor may hold the moment of a request against its own.
+#[derive(Default)]
+struct Moved {
+    clock: SystemClock,
+    seconds: AtomicI64,
+}
+
+impl Clock for Moved {
+    fn now(&self) -> Time {
+        let moved = u64::try_from(self.seconds.load(Ordering::Relaxed)).expect("forward");
+        self.clock.now() + Duration::from_secs(moved)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
 }
 
 impl Attempt {
@@ -53,6 +74,7 @@ impl Attempt {
             value: "Bearer {key}".into(),
             body: body(model),
             beyond: beyond.map(body),
+            refused: 401,
         }
     }
 
@@ -65,6 +87,7 @@ impl Attempt {
             value: text("value"),
             body: example["body"].clone(),
             beyond: Some(example["beyond"].clone()).filter(|beyond| !beyond.is_null()),
+            refused: example["refused"].as_u64().map_or(401, |status| status.try_into().expect("a status")),
         }
     }
 
@@ -175,7 +198,7 @@ impl Stage {
             scope,
             attempt,
             world,
-            clock: SystemClock::default(),
+            clock: Moved::default(),
             http,
         }
     }
@@ -206,6 +229,12 @@ impl Stage {
 
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Moves the time, here and at the simulator.
+    pub async fn move_clock(&self, seconds: i64) {
+        self.clock.seconds.store(seconds, Ordering::Relaxed);
+        self.simulator().settings(json!({"clock_offset_seconds": seconds})).await;
     }
 
     pub async fn issue_named(&self, name: &str, until: Option<Time>) -> Result<Issued, Fault> {
@@ -288,9 +317,10 @@ impl Stage {
         }
     }
 
-    /// The status that a key gets at inference.
+    /// The status that a key gets at inference; 401 where the vendor refuses it as it refuses keys.
     pub async fn try_key(&self, issued: &Issued) -> u16 {
-        self.attempt.with(issued.secret.expose(), &self.attempt.body).await
+        let status = self.attempt.with(issued.secret.expose(), &self.attempt.body).await;
+        if status == self.attempt.refused { 401 } else { status }
     }
 
     /// The status of what the key's scope does not permit; none where keys have no limits here.
@@ -307,7 +337,11 @@ impl Stage {
             ("litellm", _) => "/key/generate",
             _ => "",
         };
-        self.fail(json!({"method": "POST", "path_contains": path}), fault).await;
+        let mut which = json!({"method": "POST", "path_contains": path});
+        if self.name == "bedrock-iam" {
+            which["body_contains"] = "Action=CreateUser".into();
+        }
+        self.fail(which, fault).await;
     }
 
     /// Orders a fault for every request.
