@@ -43,10 +43,12 @@ pub use vendor::{
 
 /// Every vendor, in the order of the README's table.
 pub static ALL: LazyLock<Vec<Arc<dyn Vendor>>> = LazyLock::new(|| {
-    let coded: [Arc<dyn Vendor>; 7] = [
+    let coded: [Arc<dyn Vendor>; 9] = [
         Arc::new(openai::OpenAi),
         Arc::new(openrouter::OpenRouter),
         Arc::new(litellm::LiteLlm),
+        Arc::new(bedrock::Bedrock),
+        Arc::new(bedrock_iam::BedrockIam),
         Arc::new(oauth2::OAuth2::azure_openai()),
         Arc::new(oauth2::OAuth2::databricks()),
         Arc::new(deepinfra::DeepInfra),
@@ -84,9 +86,6 @@ const DEFINITIONS: &[&str] = &[
     include_str!("definitions/xai-realtime.json"),
     include_str!("definitions/deepgram-grant.json"),
 ];
-
-/// Vendors that work but that the simulator does not know yet, so that no mount offers them.
-pub static UNLISTED: &[&dyn Vendor] = &[&bedrock::Bedrock, &bedrock_iam::BedrockIam];
 
 /// The vendor of that name.
 pub fn by_name(name: &str) -> Option<Arc<dyn Vendor>> {

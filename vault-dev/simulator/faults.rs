@@ -5,6 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::request::Request;
+use crate::router::Format;
+
 #[derive(Default)]
 pub struct Faults(Vec<Fault>);
 
@@ -13,6 +16,8 @@ pub struct Fault {
     pub vendor: Option<String>,
     pub method: Option<String>,
     pub path_contains: Option<String>,
+    /// Where a vendor has one path for everything.
+    pub body_contains: Option<String>,
     /// How many more requests it hits; -1 is for ever.
     #[serde(default = "once")]
     pub times: i64,
@@ -82,9 +87,9 @@ impl Faults {
         list.iter().map(Fault::parse).collect::<Result<_, _>>().map(Self)
     }
 
-    pub fn plan(&mut self, vendor: &str, method: &str, path: &str) -> Plan {
+    pub fn plan(&mut self, vendor: &str, request: &Request) -> Plan {
         let mut plan = Plan::default();
-        for fault in self.0.iter_mut().filter(|fault| fault.times != 0 && fault.hits(vendor, method, path)) {
+        for fault in self.0.iter_mut().filter(|fault| fault.times != 0 && fault.hits(vendor, request)) {
             fault.times -= i64::from(fault.times > 0);
             match &fault.kind {
                 Kind::Latency { ms } => plan.delay += Duration::from_millis(*ms),
@@ -112,10 +117,12 @@ impl Fault {
         stranger.map_or(Ok(fault), |name| Err(format!("unknown field {name:?}")))
     }
 
-    fn hits(&self, vendor: &str, method: &str, path: &str) -> bool {
+    fn hits(&self, vendor: &str, request: &Request) -> bool {
+        let in_body = |wanted: &str| String::from_utf8_lossy(&request.bytes).contains(wanted);
         self.vendor.as_deref().is_none_or(|wanted| wanted == vendor)
-            && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
-            && self.path_contains.as_deref().is_none_or(|wanted| path.contains(wanted))
+            && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(&request.method))
+            && self.path_contains.as_deref().is_none_or(|wanted| request.path.contains(wanted))
+            && self.body_contains.as_deref().is_none_or(in_body)
     }
 }
 
@@ -132,8 +139,15 @@ impl Kind {
     }
 }
 
-/// Valid JSON that, raw and decoded, has a line which a log reader could take for a log entry, and that gives back the secret.
-pub fn hostile_body(secret: &str) -> String {
+/// A valid text that, raw and decoded, has a line which a log reader could take for a log entry, and that gives back the
+/// secret.
+pub fn hostile_body(format: Format, secret: &str) -> String {
+    if format == Format::Xml {
+        let message = format!("line one\n{{\"@level\":5}}\n&#27;[31mred&#7;\u{202e} key was: {secret}\r\nlast line");
+        return format!(
+            "<ErrorResponse><Error><Code>Hostile\n{{\"@level\":5}}\n</Code><Message>{message}</Message></Error></ErrorResponse>"
+        );
+    }
     let message = format!("line one\n{{\"@level\":5}}\n\u{1b}[31mred\u{7}\0\u{202e} key was: {secret}\r\nlast line");
     let error = serde_json::json!({"message": message, "type": "server_error", "param": null, "code": "hostile"});
     format!("{{\"error\":{error},\n\"extra\":\n{{\"@level\":5}}\n}}")
@@ -141,6 +155,14 @@ pub fn hostile_body(secret: &str) -> String {
 
 pub const HTML_BODY: &str = "<!DOCTYPE html>\n<html><head><title>Bad gateway</title></head>\n\
 <body><center><h1>Bad gateway</h1></center><hr><center>simulated proxy</center></body></html>\n";
+
+/// What stands around the padding of an oversized body, so that only its size is wrong.
+pub const fn oversized_ends(format: Format) -> (&'static [u8], &'static [u8]) {
+    match format {
+        Format::Json => (b"{\"padding\":\"", b"\"}"),
+        Format::Xml => (b"<padding>", b"</padding>"),
+    }
+}
 
 pub const OVERSIZED_BYTES: usize = 50 * 1024 * 1024;
 

@@ -131,7 +131,7 @@ impl Vendor for LiteLlm {
         outcome.unwrap_or_else(|answer| answer)
     }
 
-    fn refusal(&self, status: u16, message: &str) -> Answer {
+    fn refusal(&self, _: &str, status: u16, message: &str) -> Answer {
         let kind = if status == 429 { "throttling_error" } else { "internal_server_error" };
         refusal(status, kind, None, message)
     }

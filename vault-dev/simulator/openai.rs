@@ -231,7 +231,7 @@ impl Vendor for OpenAi {
         outcome.unwrap_or_else(|answer| answer)
     }
 
-    fn refusal(&self, status: u16, message: &str) -> Answer {
+    fn refusal(&self, _: &str, status: u16, message: &str) -> Answer {
         let kind = if status == 429 { "rate_limit_exceeded" } else { "server_error" };
         envelope(status, message, kind, None, (status == 429).then_some("rate_limit_exceeded"))
     }

@@ -268,7 +268,7 @@ impl Vendor for OpenRouter {
         outcome.unwrap_or_else(|answer| answer)
     }
 
-    fn refusal(&self, status: u16, message: &str) -> Answer {
+    fn refusal(&self, _: &str, status: u16, message: &str) -> Answer {
         error(status, message)
     }
 

@@ -123,7 +123,7 @@ impl<V: Plain> Vendor for V {
         (route.run)(self, &Call { request, params, at }).unwrap_or_else(|answer| answer)
     }
 
-    fn refusal(&self, status: u16, message: &str) -> Answer {
+    fn refusal(&self, _: &str, status: u16, message: &str) -> Answer {
         V::error(status, message)
     }
 
@@ -158,6 +158,7 @@ impl<V: Plain> Vendor for V {
 }
 
 impl Example {
+    /// As `GET /_control/examples` has it.
     pub fn shown(self, url: &str, trust: Option<Value>) -> Value {
         let Self { config, role, attempt } = self;
         json!({

@@ -17,6 +17,8 @@ pub struct Request {
     pub bearer: Option<String>,
     headers: HeaderMap,
     pub body: Body,
+    /// The body as it was sent: a signature covers every byte.
+    pub bytes: Vec<u8>,
 }
 
 pub enum Body {
@@ -39,9 +41,10 @@ impl Request {
         let form = parts
             .headers
             .get(http::header::CONTENT_TYPE)
-            .is_some_and(|kind| kind == "application/x-www-form-urlencoded")
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"))
             // What curl -d says of everything that it posts; the simulator's own API takes JSON only.
             && !parts.uri.path().starts_with(control::PREFIX);
+        let bytes = body.to_vec();
         let body = match body {
             [] => Body::None,
             bytes if form => Body::Form(pairs(&String::from_utf8_lossy(bytes))),
@@ -54,6 +57,7 @@ impl Request {
             headers: parts.headers.clone(),
             bearer: bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned),
             body,
+            bytes,
         }
     }
 }
@@ -106,7 +110,8 @@ impl Call<'_> {
     }
 }
 
-fn pairs(text: &str) -> Vec<(String, String)> {
+/// A query or a form, decoded.
+pub fn pairs(text: &str) -> Vec<(String, String)> {
     text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
 }
 

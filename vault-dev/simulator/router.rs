@@ -11,8 +11,8 @@ pub trait Vendor: Send {
     /// Which route of the vendor's table this is, for the records; `path` is without the vendor's prefix.
     fn seen(&self, method: &str, path: &str) -> Option<Seen>;
     fn respond(&mut self, request: &Request, path: &str, at: Moment) -> Answer;
-    /// The vendor's error envelope for trouble that is not about the request: a limit, an outage.
-    fn refusal(&self, status: u16, message: &str) -> Answer;
+    /// The vendor's error envelope at that path for trouble that is not about the request: a limit, an outage.
+    fn refusal(&self, path: &str, status: u16, message: &str) -> Answer;
     fn snapshot(&mut self, at: Moment) -> Value;
     /// Somebody deletes a key in the vendor's dashboard.
     fn delete_by_hand(&mut self, id: &str, at: Moment) -> bool;
@@ -56,8 +56,23 @@ pub struct Seen {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
-    pub body: Value,
+    pub body: Content,
     pub headers: Vec<(&'static str, String)>,
+}
+
+/// What an answer says.
+#[derive(Clone, Debug)]
+pub enum Content {
+    Json(Value),
+    /// A whole document.
+    Xml(String),
+}
+
+/// How it is written: what takes the place of an answer is written alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Xml,
 }
 
 pub enum Found<'a, V: 'static> {
@@ -78,9 +93,41 @@ pub const fn open<V>(method: &'static str, path: &'static str, run: Run<V>) -> R
     Route { method, path, access: Access::Open, run }
 }
 
+impl Content {
+    pub const fn format(&self) -> Format {
+        match self {
+            Self::Json(_) => Format::Json,
+            Self::Xml(_) => Format::Xml,
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            // No vendor answers with a bare null; some have nothing to say.
+            Self::Json(Value::Null) => String::new(),
+            Self::Json(body) => body.to_string(),
+            Self::Xml(document) => document.clone(),
+        }
+    }
+}
+
+impl Format {
+    /// As `Content-Type` has it.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Xml => "text/xml",
+        }
+    }
+}
+
 impl Answer {
     pub fn new(status: u16, body: Value) -> Self {
-        Self { status, body, headers: Vec::new() }
+        Self { status, body: Content::Json(body), headers: Vec::new() }
+    }
+
+    pub fn xml(status: u16, document: String) -> Self {
+        Self { status, body: Content::Xml(document), headers: Vec::new() }
     }
 
     pub fn ok(body: Value) -> Self {

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use crate::control;
 use crate::faults::{self, Kind, Plan};
 use crate::request::Request;
-use crate::router::Answer;
+use crate::router::{Answer, Format};
 use crate::world::World;
 
 /// Far above any admin request; the simulator must not be made to hold more.
@@ -48,18 +48,18 @@ pub async fn serve(listener: TcpListener, world: Shared) -> std::io::Result<()> 
 async fn answer(world: Shared, request: http::Request<Incoming>) -> std::io::Result<Response> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_MAX_BYTES).collect().await else {
-        return Ok(json(&Answer::new(413, serde_json::json!({"error": "the request is too large"}))));
+        return Ok(written(&Answer::new(413, serde_json::json!({"error": "the request is too large"}))));
     };
     let request = Request::new(&parts, &body.to_bytes());
     if request.path.starts_with(control::PREFIX) {
-        return Ok(json(&control::respond(&mut lock(&world), &request)));
+        return Ok(written(&control::respond(&mut lock(&world), &request)));
     }
     let Some((place, rest)) = lock(&world).mounted(&request.path) else {
-        return Ok(json(&Answer::new(404, serde_json::json!({"error": "no vendor has this path"}))));
+        return Ok(written(&Answer::new(404, serde_json::json!({"error": "no vendor has this path"}))));
     };
     let plan = {
         let world = &mut *lock(&world);
-        world.faults.plan(world.vendors[place].name, &request.method, &request.path)
+        world.faults.plan(world.vendors[place].name, &request)
     };
     // No wait is no sleep: the timer rounds up, to more than a millisecond for each request.
     if !plan.delay.is_zero() {
@@ -73,28 +73,29 @@ fn act(world: &mut World, place: usize, rest: &str, request: &Request, plan: Pla
     let vendor = &mut world.vendors[place].vendor;
     let effect = plan.kind.as_ref().is_none_or(Kind::lets_the_effect_happen);
     let answer = effect.then(|| vendor.respond(request, rest, at));
-    let refusal = |status, message| json(&vendor.refusal(status, message));
+    let refusal = |status, message| vendor.refusal(rest, status, message);
+    let format = refusal(500, "").body.format();
     let secret = request.credentials();
     let response = match (plan.kind, &answer) {
         (Some(Kind::DropBefore | Kind::DropAfter), _) => None,
         (Some(Kind::RateLimit { retry_after_seconds }), _) => {
-            let limited = vendor.refusal(429, "Rate limit reached. Please try again later.");
-            Some(json(&limited.with("retry-after", retry_after_seconds.to_string())))
+            let limited = refusal(429, "Rate limit reached. Please try again later.");
+            Some(written(&limited.with("retry-after", retry_after_seconds.to_string())))
         }
         (Some(Kind::ErrorBefore { status } | Kind::ErrorAfter { status }), _) => {
-            Some(refusal(status, "The server had an error while processing your request."))
+            Some(written(&refusal(status, "The server had an error while processing your request.")))
         }
         (Some(Kind::Html { status } | Kind::HtmlAfter { status }), _) => {
             Some(whole(status, "text/html", faults::HTML_BODY.into()))
         }
         (Some(Kind::Hostile { status }), _) => {
-            Some(whole(status, "application/json", faults::hostile_body(&secret).into()))
+            Some(whole(status, format.kind(), faults::hostile_body(format, &secret).into()))
         }
-        (Some(Kind::Oversized { status }), _) => Some(oversized(status)),
+        (Some(Kind::Oversized { status }), _) => Some(oversized(format, status)),
         (Some(Kind::Redirect { to, status }), _) => Some(redirect(status, &to)),
         (Some(Kind::SlowBody { ms }), Some(answer)) => Some(slow(answer, Duration::from_millis(ms))),
         (Some(Kind::Truncated), Some(answer)) => Some(truncated(answer)),
-        (_, answer) => answer.as_ref().map(json),
+        (_, answer) => answer.as_ref().map(written),
     };
     world.record(place, rest, request, response.as_ref().map(|response| response.status().as_u16()));
     response.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
@@ -105,10 +106,8 @@ fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn json(answer: &Answer) -> Response {
-    // No vendor answers with a bare null; some have nothing to say.
-    let body = if answer.body.is_null() { String::new() } else { answer.body.to_string() };
-    let mut response = whole(answer.status, "application/json", body.into());
+fn written(answer: &Answer) -> Response {
+    let mut response = whole(answer.status, answer.body.format().kind(), answer.body.text().into());
     for (name, value) in &answer.headers {
         set(&mut response, name, value);
     }
@@ -120,7 +119,7 @@ fn whole(status: u16, kind: &str, body: Bytes) -> Response {
 }
 
 fn slow(answer: &Answer, over: Duration) -> Response {
-    let body = Bytes::from(answer.body.to_string());
+    let body = Bytes::from(answer.body.text());
     let piece = body.len().div_ceil(SLOW_PIECES).max(1);
     let wait = over / u32::try_from(SLOW_PIECES).unwrap_or(1);
     let pieces = stream::unfold(body, move |mut rest| async move {
@@ -131,16 +130,15 @@ fn slow(answer: &Answer, over: Duration) -> Response {
         let next = rest.split_to(piece.min(rest.len()));
         Some((Ok(Frame::data(next)), rest))
     });
-    response(answer.status, "application/json", StreamBody::new(pieces).boxed_unsync())
+    response(answer.status, answer.body.format().kind(), StreamBody::new(pieces).boxed_unsync())
 }
 
-/// One valid JSON text, so that only its size is wrong.
-fn oversized(status: u16) -> Response {
+fn oversized(format: Format, status: u16) -> Response {
+    let (start, end) = faults::oversized_ends(format);
     let padding = std::iter::repeat_n(Bytes::from_static(&[b'x'; PIECE_BYTES]), faults::OVERSIZED_BYTES / PIECE_BYTES);
-    let pieces =
-        std::iter::once(Bytes::from_static(b"{\"padding\":\"")).chain(padding).chain([Bytes::from_static(b"\"}")]);
+    let pieces = std::iter::once(Bytes::from_static(start)).chain(padding).chain([Bytes::from_static(end)]);
     let body = StreamBody::new(stream::iter(pieces.map(|piece| Ok(Frame::data(piece)))));
-    response(status, "application/json", body.boxed_unsync())
+    response(status, format.kind(), body.boxed_unsync())
 }
 
 fn redirect(status: u16, to: &str) -> Response {
@@ -150,7 +148,7 @@ fn redirect(status: u16, to: &str) -> Response {
 }
 
 fn truncated(answer: &Answer) -> Response {
-    let body = answer.body.to_string();
+    let body = answer.body.text();
     let half = Bytes::copy_from_slice(&body.as_bytes()[..body.len() / 2]);
     // A stream, because hyper holds a known size against the header; the pause lets the half reach the wire before hyper
     // sees that the rest is missing and closes the connection.
@@ -160,7 +158,8 @@ fn truncated(answer: &Answer) -> Response {
         }
         half.map(|half| (Ok(Frame::data(half)), None))
     });
-    let mut response = response(answer.status, "application/json", StreamBody::new(pieces).boxed_unsync());
+    let kind = answer.body.format().kind();
+    let mut response = response(answer.status, kind, StreamBody::new(pieces).boxed_unsync());
     set(&mut response, CONTENT_LENGTH.as_str(), &body.len().to_string());
     response
 }

@@ -1,23 +1,26 @@
 //! The vendors at AWS, against AWS's own Python code: its generator of keys, and an emulator of IAM that checks
-//! signatures and holds each request against AWS's own model of the API.
+//! signatures and holds each request against AWS's own model of the API. `simulated` asks the vendor simulator, which
+//! knows what keys are good for.
 
 mod iam;
 mod server;
+mod simulated;
 mod tokens;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use vault_plugin_secrets_ai::base::{Clock, Secret, SystemRng, Time};
 use vault_plugin_secrets_ai::providers::{
     Account, Cursor, Cx, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Probe, Purpose, Ref, Scope, Signer,
-    UNLISTED, Vendor,
+    Vendor, by_name,
 };
 use vault_plugin_secrets_ai::schema::{Field, Values};
 
 /// A vendor with an account.
 pub struct Stage {
-    vendor: &'static dyn Vendor,
+    vendor: Arc<dyn Vendor>,
     account: Account,
     scope: Scope,
     http: Http,
@@ -49,7 +52,7 @@ impl Signer for NoIssuer {
 
 impl Stage {
     pub fn new(name: &str, now: Time, config: &Value, scope: &Value) -> Self {
-        let vendor = UNLISTED.iter().copied().find(|vendor| vendor.about().name == name).expect("a vendor");
+        let vendor = by_name(name).expect("a vendor");
         let account = vendor.account(&values(&vendor.about().account, config)).expect("an account");
         let scope = vendor.scope(&account, &values(&vendor.about().scope, scope)).expect("a scope");
         Self { vendor, account, scope, http: Http::new(&Network::default()).expect("a client"), clock: Still(now) }

@@ -95,8 +95,9 @@ async fn expiry(mount: &Mounted) -> String {
     for vendor in providers::ALL.iter() {
         let data = described(mount, vendor.about()).await;
         let ends = match vendor.about().can.expiry {
-            _ if vendor.about().can.source == Source::Token => "with its lease",
             Expiry::Never => "never",
+            // A token is made for as long as its lease.
+            _ if vendor.about().can.source == Source::Token => "at the end of its lease",
             Expiry::Fixed(_) => "one hour after the lease's `max_ttl`",
             Expiry::Movable(_) => "one hour after the end of its lease, as last renewed",
         };
@@ -111,13 +112,12 @@ async fn facts(mount: &Mounted, about: &About) -> String {
     let data = described(mount, about).await;
     let mut text = String::new();
     let expiry = &data["vendor_expiry"];
-    let days = |bound: &str| expiry[bound].as_u64().map(|seconds| seconds / 86400);
     let mut expires = expiry["kind"].as_str().expect("text").to_owned();
     let token = about.can.source == Source::Token;
     let life = |bound: &str| format_duration(Duration::from_secs(expiry[bound].as_u64().expect("a bound")));
-    match days("longest") {
-        _ if token => expires.push_str(&format!(", {} to {} ahead", life("shortest"), life("longest"))),
-        Some(longest) => expires.push_str(&format!(", at most {longest} days ahead")),
+    match expiry["longest"].as_u64() {
+        Some(_) if token => expires.push_str(&format!(", {} to {} ahead", life("shortest"), life("longest"))),
+        Some(_) => expires.push_str(&format!(", at most {} ahead", life("longest"))),
         None => {}
     }
     for (what, value) in [

@@ -1,5 +1,6 @@
 //! The engine on storage in memory, over the vendor simulator.
 
+mod bedrock;
 mod configs;
 mod custom;
 mod federation;

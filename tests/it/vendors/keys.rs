@@ -117,7 +117,7 @@ async fn the_vendor_ends_a_key_by_itself() {
         let life = stage.life().as_secs() as i64;
         let longest = if left > life + 2 { life + 24 * 3600 } else { life + 2 };
         assert!((life - 5..=longest).contains(&left), "{}: {left}", stage.label);
-        stage.simulator().settings(json!({"clock_offset_seconds": left + 3})).await;
+        stage.move_clock(left + 3).await;
         assert_eq!(stage.try_key(&issued).await, 401, "{}", stage.label);
         assert!(!stage.named(&name).await.is_empty(), "{}: an expired key is listed", stage.label);
         stage.end(&issued.key).await.expect("ended");

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -44,7 +45,7 @@ pub struct Stage {
     pub issuer: TestIssuer,
     /// What the vendor has to be told to trust it, where it exchanges assertions.
     trust: Option<Value>,
-    clock: SystemClock,
+    clock: Moved,
     http: Http,
 }
 
@@ -60,6 +61,24 @@ pub struct Attempt {
     beyond: Option<Value>,
     /// The vendor's status for a key that does not work.
     refused: u16,
+}
+
+/// The real time, moved along with the simulator's: a vendor may hold the moment of a request against its own.
+#[derive(Default)]
+struct Moved {
+    clock: SystemClock,
+    seconds: AtomicI64,
+}
+
+impl Clock for Moved {
+    fn now(&self) -> Time {
+        let moved = u64::try_from(self.seconds.load(Ordering::Relaxed)).expect("forward");
+        self.clock.now() + Duration::from_secs(moved)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
 }
 
 impl Attempt {
@@ -263,7 +282,7 @@ impl Stage {
             world,
             issuer: TestIssuer::new(),
             trust: None,
-            clock: SystemClock::default(),
+            clock: Moved::default(),
             http,
         }
     }
@@ -310,6 +329,12 @@ impl Stage {
 
     pub fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// Moves the time, here and at the simulator.
+    pub async fn move_clock(&self, seconds: i64) {
+        self.clock.seconds.store(seconds, Ordering::Relaxed);
+        self.simulator().settings(json!({"clock_offset_seconds": seconds})).await;
     }
 
     pub async fn issue_named(&self, name: &str, until: Option<Time>) -> Result<Issued, Fault> {
@@ -403,7 +428,7 @@ impl Stage {
         }
     }
 
-    /// The status that a key gets at inference.
+    /// The status that a key gets at inference; 401 where the vendor refuses it as it refuses keys.
     pub async fn try_key(&self, issued: &Issued) -> u16 {
         self.attempt.with(issued, &self.attempt.body).await
     }
@@ -427,7 +452,11 @@ impl Stage {
             ("gemini", _) => "/keys",
             _ => "",
         };
-        self.fail(json!({"method": "POST", "path_contains": path}), fault).await;
+        let mut which = json!({"method": "POST", "path_contains": path});
+        if self.name == "bedrock-iam" {
+            which["body_contains"] = "Action=CreateUser".into();
+        }
+        self.fail(which, fault).await;
     }
 
     /// Orders a fault for every request.

@@ -75,9 +75,9 @@ impl Cloudflare {
         let status = |record: &Record<Grant>| if record.expired(call.at) { "expired" } else { "active" };
         let shown: Vec<_> = listed.iter().skip(start).take(size).map(|record| show(record, status(record))).collect();
         let count = json!({"page": page, "per_page": size, "count": shown.len(), "total_count": listed.len()});
-        let mut answer = success(json!(shown));
-        answer.body["result_info"] = count;
-        Ok(answer)
+        let mut body = envelope(json!(shown));
+        body["result_info"] = count;
+        Ok(Answer::ok(body))
     }
 
     fn delete(&mut self, call: &Call) -> Outcome {
@@ -138,7 +138,11 @@ impl Plain for Cloudflare {
 }
 
 fn success(result: Value) -> Answer {
-    Answer::ok(json!({"success": true, "errors": [], "messages": [], "result": result}))
+    Answer::ok(envelope(result))
+}
+
+fn envelope(result: Value) -> Value {
+    json!({"success": true, "errors": [], "messages": [], "result": result})
 }
 
 fn of_account(call: &Call) -> Result<(), Answer> {

@@ -1,9 +1,10 @@
-//! The vendors that are plain: a file each, and a line here.
+//! The vendors that are plain, a file each and a line here; and AWS, which is not.
 
 mod acme;
 mod anthropic;
 mod azure_openai;
 mod baseten;
+mod bedrock;
 mod bifrost;
 mod cloudflare;
 mod dashscope;
@@ -33,7 +34,7 @@ mod xai_realtime;
 use crate::world::Mounted;
 
 pub fn all() -> Vec<Mounted> {
-    vec![
+    let mut all = vec![
         Mounted::plain::<acme::Acme>("acme", "/acme"),
         Mounted::plain::<xai::Xai>("xai", "/xai"),
         Mounted::plain::<mistral::Mistral>("mistral", "/mistral"),
@@ -62,5 +63,7 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<pinecone::Pinecone>("pinecone", "/pinecone"),
         Mounted::plain::<databricks::Databricks>("databricks", "/databricks"),
         Mounted::plain::<gemini::Gemini>("gemini", "/gemini"),
-    ]
+    ];
+    all.extend(bedrock::mounted());
+    all
 }
