@@ -104,8 +104,7 @@ impl Vendor for Bedrock {
     }
 
     async fn end(&self, _: &Cx<'_>, _: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
-        // Only time ends it.
-        Ok(Gone::Later)
+        Err(Fault::invalid("ends a short-term key by its expiry only"))
     }
 
     async fn extend(&self, _: &Cx<'_>, _: &Ref, _: Time) -> Result<Time, Fault> {

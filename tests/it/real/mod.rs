@@ -10,3 +10,4 @@ mod leases;
 mod lifecycle;
 pub mod litellm;
 mod oauth2;
+mod vendors;

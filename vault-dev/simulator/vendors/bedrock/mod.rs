@@ -170,6 +170,7 @@ impl Vendor for Bedrock {
         let mut shown = Example { config, role, attempt }.shown(url, None);
         // A key that is not good gets no 401 here.
         shown["attempt"]["refused"] = 403.into();
+        shown["offline"] = matches!(self.example, Keys::ShortTerm).into();
         vec![("", shown)]
     }
 }
