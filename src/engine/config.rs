@@ -180,14 +180,13 @@ fn merged(
         (Change::Keep, Some(stored)) => stored.provider.clone(),
         _ => return Err(Invalid::new("provider", "is required: see providers/ for the vendors").into()),
     };
-    let before = stored.filter(|stored| stored.provider == provider);
-    let before = before.map(|stored| stored.account.clone()).unwrap_or_default();
+    let stored_here = stored.filter(|stored| stored.provider == provider);
+    let before = stored_here.map(|stored| stored.account.clone()).unwrap_or_default();
     // With what was sent over it, since a definition may be among that.
     let vendor = vendors::named(&provider, &before.clone().into_iter().chain(sent.clone()).collect())?;
     let fields = &vendor.about().account;
     let (sent, ignored) = vendors::own_fields(vendor.as_ref(), account_fields, sent)?;
-    // Another definition may not know all that was stored for the one before.
-    let account = Values::from(before).only(fields).merged(&sent);
+    let account = Values::from(before).only(&kept_fields(stored_here, fields)).merged(&sent);
     account.check_required(fields)?;
     let now = mount.clock.now();
     if change.allowed_roles == Change::Clear {
@@ -222,6 +221,17 @@ fn merged(
         account.config.generation = before.config.generation;
     }
     Ok((account, ignored))
+}
+
+/// The fields whose stored values may be kept: those that were the same kind of field before. Under another definition a
+/// stored secret could be a text that a read shows, or that a call sends anywhere.
+fn kept_fields(stored: Option<&Config>, fields: &[Field]) -> Vec<Field> {
+    let before = stored.and_then(|stored| vendors::named(&stored.provider, &stored.account).ok());
+    let Some(before) = before else { return Vec::new() };
+    let same = |field: &&Field| {
+        before.about().account.iter().any(|known| known.name == field.name && known.kind == field.kind)
+    };
+    fields.iter().filter(same).cloned().collect()
 }
 
 /// Whether what the vendor was asked about before does not hold any more.

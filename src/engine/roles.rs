@@ -170,7 +170,8 @@ fn scope(account: &Account, stored: Option<&Role>, sent: &Object) -> Result<(Obj
     let fields = &account.vendor.about().scope;
     let (sent, ignored) = vendors::own_fields(account.vendor.as_ref(), scope_fields, sent)?;
     let before = stored.filter(|role| role.provider == account.config.provider);
-    let before = before.map(|role| Values::from(role.scope.clone())).unwrap_or_default();
+    // Another definition may not know all that was stored under the one before.
+    let before = before.map(|role| Values::from(role.scope.clone()).only(fields)).unwrap_or_default();
     let scope = before.merged(&sent);
     scope.check_required(fields)?;
     Ok((account.vendor.scope(&account.parsed, &scope)?.0.to_object(), ignored))

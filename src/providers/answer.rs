@@ -235,7 +235,9 @@ pub(super) fn as_name<'a>(value: &'a Value, prefix: &str) -> Option<&'a str> {
 /// A moment in any form that a vendor writes: seconds or milliseconds since 1970, RFC 3339, `2026-11-24T12:00+0000`, RFC
 /// 3339 without a zone, then UTC, or a date, then its first moment in UTC.
 pub(super) fn parse_time(value: &Value) -> Option<Time> {
-    match value {
+    /// The end of the year 9999: what is added to a time must not overflow, and no vendor means what is beyond.
+    const LATEST: i64 = 253_402_300_799;
+    let time = match value {
         Value::Number(number) => match number.as_i64()? {
             // Later than the year 5000 as seconds.
             milliseconds @ 100_000_000_000.. => DateTime::from_timestamp_millis(milliseconds),
@@ -248,7 +250,8 @@ pub(super) fn parse_time(value: &Value) -> Option<Time> {
             .or_else(|| Some(text.parse::<NaiveDateTime>().ok()?.and_utc()))
             .or_else(|| Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc())),
         _ => None,
-    }
+    };
+    time.filter(|time| (0..=LATEST).contains(&time.timestamp()))
 }
 
 /// Whole seconds from now until then, rounded up: a key outlives its lease rather than the other way round.
@@ -319,7 +322,9 @@ mod tests {
         assert_eq!(parse_time(&json!("2026-11-25")).expect("a time").to_rfc3339(), "2026-11-25T00:00:00+00:00");
         let minute = parse_time(&json!("2026-11-24T12:08+0000")).expect("a time");
         assert_eq!(minute.timestamp(), 1_795_522_080);
-        assert_eq!(parse_time(&json!("soon")), None);
+        for none in [json!("soon"), json!(8_210_266_876_799_000_i64), json!(-1), json!("+012345-01-01T00:00:00Z")] {
+            assert_eq!(parse_time(&none), None, "{none}");
+        }
     }
 
     #[test]

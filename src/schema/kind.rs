@@ -66,7 +66,7 @@ impl Kind {
         match self {
             Self::Text | Self::Secret | Self::Url => text(value).map(Value::from),
             Self::Definition => match value {
-                Value::Object(_) => Some(value.to_string().into()),
+                Value::Object(_) => Some(value.to_string()).filter(|text| text.len() <= TEXT_LIMIT).map(Value::from),
                 value => value.as_str().filter(|text| text.len() <= TEXT_LIMIT).map(Value::from),
             },
             Self::Name => text(value).filter(|text| is_name(text)).map(Value::from),

@@ -24,6 +24,8 @@ use crate::schema::Invalid;
 
 /// A token is not used any more so long before its end: clocks differ, and a call takes its time.
 const MARGIN: Duration = Duration::from_secs(60);
+/// A token is kept no longer, whatever the vendor says.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Life of a token where the vendor says none.
 const UNTOLD: Duration = Duration::from_secs(300);
 
@@ -119,6 +121,8 @@ impl Auth {
             }
             Self::Basic { user, password } => {
                 let pair = STANDARD.encode(format!("{}:{}", secret(user), secret(password)));
+                let mut talk = talk;
+                talk.hide(&Secret::from(pair.as_str()));
                 talk.secret_header(AUTHORIZATION, &format!("Basic {pair}"))
             }
             Self::Token { .. } | Self::GoogleServiceAccount { .. } => {
@@ -153,7 +157,9 @@ impl Auth {
             }
             if let Some(pair) = basic {
                 let scene = Scene { secrets: true, ..Scene::new(cx.account, now) };
-                asking = asking.secret_header(AUTHORIZATION, &pair.header(&scene))?;
+                let pair = pair.header(&scene);
+                asking.hide(&Secret::from(pair.trim_start_matches("Basic ")));
+                asking = asking.secret_header(AUTHORIZATION, &pair)?;
             }
         }
         // It makes nothing that would have to be ended.
@@ -165,7 +171,7 @@ impl Auth {
             Fault::new(if refused { FaultKind::Refused } else { failure.fault.kind }, text)
         })?;
         let value = answer.need_secret("/access_token")?;
-        let life = answer.at("/expires_in").and_then(Value::as_u64).map_or(UNTOLD, Duration::from_secs);
+        let life = answer.at("/expires_in").and_then(Value::as_u64).map_or(UNTOLD, Duration::from_secs).min(LONGEST);
         *held = Some(Token { value: value.clone(), until: now + life.saturating_sub(MARGIN) });
         Ok(value)
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use http::{HeaderName, Method};
 
@@ -13,6 +14,8 @@ use super::format::{
 use super::source::Source;
 use super::term::{Form, Term};
 
+/// Longest lag of a listing: the sweep drops a row after its third look, at an hour.
+const LONGEST_LAG: Duration = Duration::from_secs(30 * 60);
 /// Shortest name that holds the mount's tag and a row's id.
 const SHORTEST_NAME: usize = 32;
 /// Fields of every config and every role.
@@ -183,7 +186,8 @@ impl<'a> Walk<'a> {
             self.allowed.retain(|source| !secret.contains(source));
         }
         if let Auth::Header { name, .. } = &definition.auth
-            && HeaderName::try_from(name.as_str()).is_err()
+            && !name.eq_ignore_ascii_case("authorization")
+            && headers("auth.header.name", std::iter::once(name)).is_err()
         {
             return problem("auth.header.name", format!("{name:?} is no header"));
         }
@@ -309,6 +313,13 @@ impl<'a> Walk<'a> {
     }
 
     fn listing(&mut self, listing: &Listing) -> Checked {
+        if !self.used.contains(&Source::Name) {
+            return problem("list", "finds keys by their name, and create sends none: it lacks name");
+        }
+        // Later looks of the sweep than this do not wait for a key to appear.
+        if listing.lag.0 > LONGEST_LAG {
+            return problem("list.lag", "must be half an hour or less");
+        }
         self.allowed.insert(Source::Prefix);
         for source in listing.call.sources() {
             self.source("list.call", source, None)?;
@@ -343,6 +354,9 @@ impl<'a> Walk<'a> {
     }
 
     fn step(&mut self, at: &str, step: &Step) -> Checked {
+        if !step.gone.is_empty() && !at.starts_with("delete") && !at.ends_with(".undo") {
+            return problem(format!("{at}.gone"), "belongs to delete and undo");
+        }
         for (source, form) in sources(step) {
             self.source(at, source, form)?;
         }

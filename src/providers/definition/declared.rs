@@ -129,7 +129,16 @@ impl Vendor for Declared {
     }
 
     fn scope(&self, _: &Account, values: &Values) -> Result<Scope, Invalid> {
-        let scope = values.only(&self.about.scope);
+        let strange = values.iter().map(|(name, _)| name).find(|name| self.about.scope.iter().all(|f| f.name != *name));
+        if let Some(name) = strange {
+            // It would be a limit that nobody keeps.
+            return Err(Invalid::new(
+                name,
+                "is a field that the vendor's definition does not have any more: write the role again",
+            ));
+        }
+        let scope = Values::parse(&self.about.scope, &values.to_object())?.0;
+        scope.check_required(&self.about.scope)?;
         for field in &self.about.scope {
             let empty = scope.list(&field.name).is_some_and(|list| list.iter().all(|text| text.trim().is_empty()));
             if field.kind == Kind::TextList && empty {
@@ -214,7 +223,9 @@ impl Vendor for Declared {
                 let time = pick.value(answer.body()).and_then(parse_time);
                 time.ok_or_else(|| answer.lacks(&pick.at))
             }),
-            Outcome::Skipped => None,
+            Outcome::Skipped => {
+                return Err(Fault::invalid("was not asked: the step that moves the expiry was left out"));
+            }
             Outcome::Gone => return Err(Fault::invalid("does not have this key any more")),
         };
         granted.unwrap_or(Ok(until))
@@ -292,9 +303,9 @@ fn about(definition: &Definition) -> About {
     });
     match &definition.base_url {
         Some(BaseUrl::Default(url)) => {
-            account.push(Field::new("base_url", Kind::Text, "Base URL that clients are told.").default(url.clone()));
+            account.push(Field::new("base_url", Kind::Url, "Base URL that clients are told.").default(url.clone()));
         }
-        Some(BaseUrl::Asked { ask }) => account.push(Field::new("base_url", Kind::Text, ask.clone()).required()),
+        Some(BaseUrl::Asked { ask }) => account.push(Field::new("base_url", Kind::Url, ask.clone()).required()),
         None => {}
     }
     if let Some(url) = definition.auth.token_url() {

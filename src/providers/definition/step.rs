@@ -144,8 +144,14 @@ fn build(
 impl GoneRule {
     fn fits(&self, failure: &Failure) -> bool {
         let vendors_own = failure.said.is_some() || (self.bare && failure.bare);
+        // What a server says of a path that it does not have, as of one that the vendor has moved.
+        let of_a_path = failure
+            .said
+            .as_ref()
+            .is_some_and(|said| said.message.trim().trim_end_matches('.').eq_ignore_ascii_case("not found"));
         failure.status == Some(self.status)
             && vendors_own
+            && (self.code.is_some() || !of_a_path)
             && self.says.as_ref().is_none_or(|says| failure.mentions(says))
             && self.code.as_ref().is_none_or(|code| failure.said.as_ref().is_some_and(|said| said.code == *code))
     }
@@ -177,7 +183,11 @@ impl Made {
                 ("secret", Some(text)) => self.secret = Some(text.into()),
                 ("id", Some(text)) if Kind::VendorId.parse(&text.as_str().into()).is_ok() => self.key.id = text,
                 ("id", _) => lacks = Some(answer.lacks_id(&pick.at)),
-                (_, Some(text)) => drop(self.key.extra.insert(name.clone(), text.into())),
+                // It is stored in clear, and may enter a path.
+                (_, Some(text)) if Kind::VendorId.parse(&text.as_str().into()).is_ok() => {
+                    self.key.extra.insert(name.clone(), text.into());
+                }
+                (_, Some(_)) => lacks = Some(answer.lacks_id(&pick.at)),
                 (_, None) => lacks = lacks.or_else(|| Some(answer.lacks(&pick.at))),
             }
         }
@@ -204,11 +214,14 @@ fn after(time: Time, seconds: &str) -> Option<Time> {
     time.checked_add_signed(chrono::Duration::seconds(seconds as i64))
 }
 
+/// Longest text beside an id that is kept of a listed key, in bytes.
+const EXTRA_LIMIT: usize = 256;
+
 /// An entry of a listing as a reference to a key.
 pub(super) fn entry(listing: &Listing, id: String, entry: &Value) -> Option<Ref> {
     let mut extra = Map::new();
     for (name, pick) in listing.entry.iter().filter(|(name, _)| !["id", "name", "created"].contains(&name.as_str())) {
-        extra.insert(name.clone(), pick.text(entry)?.into());
+        extra.insert(name.clone(), pick.text(entry).filter(|text| text.len() <= EXTRA_LIMIT)?.into());
     }
     let mut key = Ref::new(id, &[]);
     key.extra.extend(extra);

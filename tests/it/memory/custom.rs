@@ -104,6 +104,55 @@ async fn another_definition_must_bring_the_credential_and_is_another_account() {
 }
 
 #[tokio::test]
+async fn a_stored_secret_is_no_text_of_another_definition() {
+    let bench = Bench::new();
+    let mount = mounted(&bench).await;
+    let secret = config(&bench).await["management_key"].as_str().expect("text").to_owned();
+    let mut definition: Value = serde_json::from_str(XAI).expect("JSON");
+    definition["account"][0] = json!({"name": "management_key", "type": "text", "help": "Now shown."});
+    let own = json!({"name": "own", "type": "secret", "required": true, "help": "The writer's own."});
+    definition["account"].as_array_mut().expect("a list").push(own);
+    definition["auth"] = json!({"bearer": "own"});
+    definition["list"]["query"]["leak"] = "{account.management_key}".into();
+    let body = json!({"definition": definition, "own": "writers-own-key", "verify": false});
+    for operation in [Operation::Update, Operation::Patch] {
+        // Whether it is taken or not: what was stored as a secret is not in it any more.
+        let _ = mount.send(operation, "config/main", body.clone()).await;
+        let shown = mount.read("config/main").await.expect("a config").data.expect("data");
+        assert!(!serde_json::to_string(&shown).expect("JSON").contains(&secret), "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_does_not_lose_a_limit_to_another_definition() {
+    let bench = Bench::new();
+    let mount = mounted(&bench).await;
+    mount.write("roles/dev", json!({"qpm": 60})).await.expect("a role");
+    let mut config = config(&bench).await;
+    let mut definition: Value = serde_json::from_str(XAI).expect("JSON");
+    definition["role"].as_array_mut().expect("a list").retain(|field| field["name"] != "qpm");
+    definition["create"][0]["body"].as_object_mut().expect("an object").remove("qpm");
+    config["definition"] = definition;
+    mount.write("config/main", config).await.expect("a config");
+    let error = mount.creds().await.map(drop).expect_err("it had a limit");
+    assert!(
+        matches!(&error, Error::Invalid(text) if text.contains("qpm") && text.contains("write the role")),
+        "{error}"
+    );
+    assert!(bench.rows().await.is_empty() && bench.simulator.live("xai").await.is_empty());
+    mount.write("roles/dev", json!({"tpm": 1000})).await.expect("written again");
+    mount.creds().await.expect("a key");
+}
+
+#[tokio::test]
+async fn a_base_url_that_clients_are_told_is_not_changed_without_the_credential() {
+    let bench = Bench::new();
+    let mount = mounted(&bench).await;
+    let error = mount.write("config/main", json!({"base_url": "https://evil.example"})).await.expect_err("refused");
+    assert!(matches!(&error, Error::Invalid(text) if text.contains("management_key")), "{error}");
+}
+
+#[tokio::test]
 async fn a_bad_definition_is_refused_with_its_place_and_nothing_is_stored_or_called() {
     let bench = Bench::new();
     let mount = bench.mount().await;
