@@ -221,8 +221,9 @@ async fn write(mount: Arc<AiMount>, change: ConfigArgs, call: Call) -> Result<Re
         keys.publish(new_key(&mount, config.algorithm, now, now).await?);
         keys.store(storage).await?;
     }
-    record::put(storage, STORED.into(), &config, true).await?;
+    let written = record::put(storage, STORED.into(), &config, true).await;
     mount.published.forget_all();
+    written?;
     let warnings = warnings(&config, stored.as_ref(), &keys, &mount, &call.request.mount_point);
     Ok(Response::default().with_warnings(warnings))
 }

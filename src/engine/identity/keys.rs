@@ -67,10 +67,13 @@ async fn withdraw(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Re
     // Else one that is over could seem not to be, without the one that took over from it.
     keys.drop_ended(now);
     if !keys.withdraw(&arguments.kid.0, now)? {
+        // A write before this one may have gone through though it failed.
+        mount.published.forget_all();
         return Ok(Response::default());
     }
-    keys.store(mount.storage.as_ref()).await?;
+    let stored = keys.store(mount.storage.as_ref()).await;
     mount.published.forget_all();
+    stored?;
     let warning = "withdraw it where a vendor has a copy, too: verifiers may keep what they have read for five minutes";
     Ok(Response::default().with_warnings([warning.to_owned()]))
 }

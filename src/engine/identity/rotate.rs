@@ -57,16 +57,18 @@ async fn rotate(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<R
         keys.publish(new_key(&mount, config.algorithm, now, later(now, after)).await?);
     }
     keys.drop_ended(now);
-    keys.store(mount.storage.as_ref()).await?;
+    // A write that fails may have gone through all the same.
+    let stored = keys.store(mount.storage.as_ref()).await;
     mount.published.forget_all();
+    stored?;
     answer(&config, &keys, now)
 }
 
 /// What time alone brings, on the node that writes: drops what has ended, and publishes the next key where keys rotate
 /// by themselves.
 pub async fn tend(mount: &AiMount) -> Result<()> {
-    let Some(config) = Config::stored(mount.storage.as_ref()).await? else { return Ok(()) };
     let _lock = mount.identity_lock.lock().await;
+    let Some(config) = Config::stored(mount.storage.as_ref()).await? else { return Ok(()) };
     let mut keys = KeySet::stored(mount.storage.as_ref()).await?;
     let now = mount.clock.now();
     let mut changed = keys.drop_ended(now);
@@ -80,8 +82,9 @@ pub async fn tend(mount: &AiMount) -> Result<()> {
         changed = true;
     }
     if changed {
-        keys.store(mount.storage.as_ref()).await?;
+        let stored = keys.store(mount.storage.as_ref()).await;
         mount.published.forget_all();
+        stored?;
     }
     Ok(())
 }

@@ -258,7 +258,12 @@ fn kind_of(status: u16, code: &str, after: Option<Duration>) -> (FaultKind, &'st
         "LimitExceeded" => (FaultKind::Refused, "has reached a limit of the account"),
         // Whoever made it may have been we, in a request that was thought lost.
         "EntityAlreadyExists" => (FaultKind::Unknown, "has one of that name already"),
-        _ if status >= 500 => (FaultKind::Unknown, "failed"),
+        "DeleteConflict" => (FaultKind::Invalid { field: None }, "refuses the request"),
+        "PriorRequestNotComplete" | "RequestThrottled" | "SlowDown" => (FaultKind::Busy { after }, "asks to slow down"),
+        // No word about what was done.
+        _ if status >= 500 || matches!(status, 408 | 409 | 425) || code.starts_with("RequestTimeout") => {
+            (FaultKind::Unknown, "failed")
+        }
         _ => (FaultKind::Invalid { field: None }, "refuses the request"),
     }
 }

@@ -163,7 +163,8 @@ impl<'a> Session<'a> {
                 (Err(failure), Some(wait)) if is_kept(&failure) && self.client.has_time(wait) => sleep(wait).await,
                 (Err(failure), _) if is_kept(&failure) => {
                     let text = format!("keeps user {user}, whose key is gone, for what somebody gave it");
-                    return Err(Fault::new(FaultKind::Refused, format!("{text}: {}", failure.fault)));
+                    // Not a refusal of the credential: the user's expiry would be taken for its end.
+                    return Err(Fault::invalid(format!("{text}: {}", failure.fault)));
                 }
                 (Err(failure), _) => return Err(failure.into()),
             }

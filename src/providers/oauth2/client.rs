@@ -40,13 +40,13 @@ impl<'a> Client<'a> {
         let mut talk = talk.header("accept", "application/json");
         let (id, secret) =
             (given(&cx.account.identity, CLIENT_ID).unwrap_or_default(), cx.account.secret(CLIENT_SECRET));
+        let encoded = Secret::from(as_in_a_form(secret));
+        talk.hide(&encoded);
         if cx.account.identity.text(AUTH_STYLE) == Some("post") {
             return Ok(Self { talk, own: form(&[("client_id", id), ("client_secret", secret)]) });
         }
         // RFC 6749, section 2.3.1: both are encoded as in a form before they are joined.
-        let encoded = Secret::from(as_in_a_form(secret));
         let pair = Secret::from(STANDARD.encode(format!("{}:{}", as_in_a_form(id), encoded.expose())));
-        talk.hide(&encoded);
         talk.hide(&pair);
         let talk = talk.secret_header(AUTHORIZATION, &format!("Basic {}", pair.expose()))?;
         Ok(Self { talk, own: Vec::new() })
@@ -87,6 +87,7 @@ impl<'a> Client<'a> {
         let url = endpoint(REVOKE_URL, url).map_err(|why| Fault::invalid(format!("was not called: {why}")))?;
         let mut talk = self.talk.undo().with_url_field(REVOKE_URL);
         talk.hide(token);
+        talk.hide(&Secret::from(as_in_a_form(token.expose())));
         let mut fields = form(&[("token", token.expose()), ("token_type_hint", "access_token")]);
         fields.extend(self.own.iter().cloned());
         // Section 2.2: the status says it all.
