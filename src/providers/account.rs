@@ -42,7 +42,7 @@ impl Account {
         credential: Option<&str>,
         default_url: &str,
     ) -> Result<Self, Invalid> {
-        let endpoint = base_url(values.text("api_url").unwrap_or(default_url))?;
+        let endpoint = base_url("api_url", values.text("api_url").unwrap_or(default_url))?;
         let public: Vec<Field> = about.account.iter().filter(|field| field.kind != Kind::Secret).cloned().collect();
         let mut identity = values.only(&public);
         let client_url = endpoint.as_str().trim_end_matches('/').to_owned();
@@ -87,23 +87,36 @@ impl Account {
     }
 }
 
-pub(super) fn base_url(text: &str) -> Result<Url, Invalid> {
-    let bad = |problem: &str| Invalid::new("api_url", problem);
-    let mut url: Url = text.trim().parse().map_err(|_| bad("is not a URL"))?;
+/// The URL of a field that credentials or clients are sent to.
+///
+/// # Errors
+/// Names the field.
+pub(super) fn url(field: &str, text: &str) -> Result<Url, Invalid> {
+    let bad = |problem: &str| Invalid::new(field, problem);
+    let url: Url = text.trim().parse().map_err(|_| bad("is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(bad("must be an https URL"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad("must not hold a user or a password"));
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("must not hold a query or a fragment"));
+    if url.fragment().is_some() {
+        return Err(bad("must not hold a fragment"));
+    }
+    Ok(url)
+}
+
+/// A URL that paths are put behind: without a query and without a final `/`.
+pub(super) fn base_url(field: &str, text: &str) -> Result<Url, Invalid> {
+    let mut url = url(field, text)?;
+    if url.query().is_some() {
+        return Err(Invalid::new(field, "must not hold a query"));
     }
     let path = url.path().trim_end_matches('/').to_owned();
     // It is handed out with the keys, and ends in files that shells read.
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~%:@+,=".contains(c);
     if let Some(odd) = path.chars().find(|c| !plain(*c)) {
-        return Err(bad(&format!("must not hold {odd:?} in its path")));
+        return Err(Invalid::new(field, format!("must not hold {odd:?} in its path")));
     }
     url.set_path(&path);
     Ok(url)
@@ -169,7 +182,7 @@ mod tests {
     #[test]
     fn a_base_url_is_a_host_and_a_path() {
         for (given, kept) in [("https://a.example/v1/", "https://a.example/v1"), ("http://a:1", "http://a:1/")] {
-            assert_eq!(base_url(given).expect("valid").as_str(), kept);
+            assert_eq!(base_url("api_url", given).expect("valid").as_str(), kept);
         }
         for bad in [
             "a.example",
@@ -181,7 +194,7 @@ mod tests {
             "https://a/$(id)",
             "https://a/v1;id",
         ] {
-            assert_eq!(base_url(bad).expect_err(bad).field, "api_url");
+            assert_eq!(base_url("api_url", bad).expect_err(bad).field, "api_url");
         }
     }
 

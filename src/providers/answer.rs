@@ -60,6 +60,11 @@ impl Answer {
         self.at(pointer).and_then(Value::as_array).map(Vec::as_slice).ok_or_else(|| self.lacks(pointer))
     }
 
+    /// A life in seconds at the pointer: a number, whole or not, or its text, as vendors write it.
+    pub(super) fn seconds(&self, pointer: &str) -> Option<Duration> {
+        self.at(pointer).and_then(parse_seconds)
+    }
+
     /// A moment at the pointer.
     pub(super) fn time(&self, pointer: &str) -> Option<Time> {
         self.at(pointer).and_then(parse_time)
@@ -254,6 +259,13 @@ pub(super) fn parse_time(value: &Value) -> Option<Time> {
     time.filter(|time| (0..=LATEST).contains(&time.timestamp()))
 }
 
+/// Seconds as a number or its text; whole, rounded down, and no more than 100 years: they are added to dates.
+pub(super) fn parse_seconds(value: &Value) -> Option<Duration> {
+    const LONGEST: u64 = 100 * 366 * 24 * 3600;
+    let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    (seconds >= 0.0 && seconds.is_finite()).then(|| Duration::from_secs((seconds as u64).min(LONGEST)))
+}
+
 /// Whole seconds from now until then, rounded up: a key outlives its lease rather than the other way round.
 /// At least one, no more than `longest`.
 pub(super) fn seconds_until(now: Time, until: Time, longest: Duration) -> u64 {
@@ -324,6 +336,18 @@ mod tests {
         assert_eq!(minute.timestamp(), 1_795_522_080);
         for none in [json!("soon"), json!(8_210_266_876_799_000_i64), json!(-1), json!("+012345-01-01T00:00:00Z")] {
             assert_eq!(parse_time(&none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_a_number_or_its_text() {
+        for (told, seconds) in
+            [(json!(3600), 3600), (json!("3599"), 3599), (json!(29.9), 29), (json!(1e300), 3_162_240_000)]
+        {
+            assert_eq!(parse_seconds(&told), Some(Duration::from_secs(seconds)), "{told}");
+        }
+        for none in [json!(-1), json!("soon"), json!({}), json!(""), json!("NaN"), json!("inf"), json!(null)] {
+            assert_eq!(parse_seconds(&none), None, "{none}");
         }
     }
 

@@ -25,6 +25,13 @@ pub(super) enum Content {
     Form(Vec<(String, String)>),
 }
 
+impl Content {
+    /// A form of these fields.
+    pub(super) fn form(fields: &[(&str, &str)]) -> Self {
+        Self::Form(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+}
+
 impl Call {
     /// Reads; repeatable.
     pub(super) fn get(path: &[&str]) -> Self {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::call::{Call, Content};
 use super::resolver::{OutOfReach, Resolver, check_host, check_resolved, is_literal, is_loopback};
-use super::{About, Account, Fault, Network};
+use super::{About, Account, Fault, FaultKind, Network};
 use crate::base::{Secret, Time};
 use crate::schema::{Invalid, Kind};
 
@@ -27,6 +27,8 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 const LISTING_LIMIT: usize = 8 * 1024 * 1024;
 /// Most requests of one account at a time. Vault revokes with 200 workers, and vendors answer a burst with 429.
 const PARALLEL: usize = 16;
+/// A token is not used any more so long before its end: clocks differ, and a call takes its time.
+const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 /// How long an unused connection is kept. Load balancers close theirs after 60 s or more, and a request on a
 /// connection that is being closed has an unknown outcome.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
@@ -37,7 +39,7 @@ pub struct Http {
     client: Client,
     parallel: Semaphore,
     /// A token that stands for the account's credential for a while, where the vendor wants one.
-    pub(super) token: tokio::sync::Mutex<Option<Token>>,
+    token: tokio::sync::Mutex<Option<Token>>,
     allow_http: bool,
     proxied: bool,
 }
@@ -45,8 +47,8 @@ pub struct Http {
 /// A token that the vendor gave for the account's credential.
 pub(super) struct Token {
     pub(super) value: Secret,
-    /// When it is not used any more.
-    pub(super) until: Time,
+    /// When it ends.
+    pub(super) expires: Time,
 }
 
 impl Http {
@@ -110,19 +112,24 @@ impl Http {
         self.check(&account.endpoint)
     }
 
-    /// The token that is held, or a fresh one: one for all who wait for it.
+    /// The token that is held, or a fresh one: one for all who wait for it. Not used any more `TOKEN_MARGIN` before its end.
     pub(super) async fn held_token<F>(&self, now: Time, fresh: impl FnOnce() -> F) -> Result<Secret, Fault>
     where
         F: Future<Output = Result<Token, Fault>>,
     {
         let mut held = self.token.lock().await;
-        if let Some(token) = held.as_ref().filter(|token| token.until > now) {
+        if let Some(token) = held.as_ref().filter(|token| now + TOKEN_MARGIN < token.expires) {
             return Ok(token.value.clone());
         }
         let token = fresh().await?;
         let value = token.value.clone();
         *held = Some(token);
         Ok(value)
+    }
+
+    /// Forgets the token that the vendor refuses.
+    pub(super) async fn forget_token(&self) {
+        *self.token.lock().await = None;
     }
 
     /// Waits for a turn. None where there was none before the deadline.
@@ -249,6 +256,23 @@ fn broken(error: &reqwest::Error) -> Broken {
         source = error.source();
     }
     if error.is_connect() { Broken::Unconnected(root_cause(error)) } else { Broken::Dropped(root_cause(error)) }
+}
+
+impl Broken {
+    /// What that means for whoever called. `shown` makes text fit to be shown; `url_field` is where the URL is from.
+    pub(super) fn fault(&self, url_field: &str, shown: impl Fn(&str) -> String) -> Fault {
+        match self {
+            Self::Unconnected(cause) => {
+                Fault::new(FaultKind::Unreachable, format!("could not be reached: {}", shown(cause)))
+            }
+            Self::OutOfReach => {
+                Fault::invalid(format!("was not called: {url_field} is at an address that may not be reached"))
+            }
+            Self::Dropped(cause) => Fault::unknown(format!("broke the connection off: {}", shown(cause))),
+            Self::Late => Fault::unknown("did not answer in time"),
+            Self::TooLong => Fault::unknown("sent an answer that is longer than any that makes sense"),
+        }
+    }
 }
 
 /// The innermost cause: the outer ones say "error sending request", and hold the URL.

@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
 
     async fn forget_token(&self) {
         if self.talk.cx.account.credential.is_none() {
-            Management::forget(self.talk.cx).await;
+            self.talk.cx.http.forget_token().await;
         }
     }
 

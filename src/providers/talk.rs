@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::Url;
@@ -74,6 +76,13 @@ impl<'a> Talk<'a> {
     /// Presents this as a bearer token.
     pub(super) fn bearer(self, credential: &Secret) -> Result<Self, Fault> {
         self.secret_header(AUTHORIZATION, &format!("Bearer {}", credential.expose()))
+    }
+
+    /// Presents a user and a password (RFC 7617).
+    pub(super) fn basic(mut self, user: &str, password: &str) -> Result<Self, Fault> {
+        let pair = Secret::from(STANDARD.encode(format!("{user}:{password}")));
+        self.hide(&pair);
+        self.secret_header(AUTHORIZATION, &format!("Basic {}", pair.expose()))
     }
 
     /// Adds a header that holds a credential.
@@ -184,15 +193,7 @@ impl<'a> Talk<'a> {
             Ok(Raw { status: 200..=299, body: Body::Empty, .. }) => return Ok(Answer::new(Value::Null)),
             Ok(Raw { status: 200..=299, .. }) if call.bodiless => return Ok(Answer::new(Value::Null)),
             Ok(raw) => return Err(self.failure(call, &raw)),
-            Err(Broken::Unconnected(cause)) => {
-                Fault::new(FaultKind::Unreachable, format!("could not be reached: {}", self.shown(&cause)))
-            }
-            Err(Broken::OutOfReach) => {
-                Fault::invalid(format!("was not called: {} is at an address that may not be reached", self.url_field))
-            }
-            Err(Broken::Dropped(cause)) => Fault::unknown(format!("broke the connection off: {}", self.shown(&cause))),
-            Err(Broken::Late) => Fault::unknown("did not answer in time"),
-            Err(Broken::TooLong) => Fault::unknown("sent an answer that is longer than any that makes sense"),
+            Err(broken) => broken.fault(self.url_field, |text| self.shown(text)),
         };
         Err(self.unsent(fault))
     }

@@ -30,7 +30,7 @@ pub enum Kind {
     /// An object whose values are text.
     TextMap,
     Choice(Arc<[String]>),
-    /// Where an account's credential is sent: whoever changes it must know the credential.
+    /// Where an account's credential, or keys made with it, are sent: whoever changes it must know the credential.
     Url,
     /// A JSON object, or its text, which is kept as it was written; it says where credentials go, like `Url`.
     Definition,

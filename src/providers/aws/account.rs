@@ -32,7 +32,7 @@ impl Base {
         let partition = Partition::of_region(region).ok_or_else(|| {
             Invalid::new("region", "is not the name of a region of AWS or of its US government partition")
         })?;
-        let endpoint = base_url(values.text("api_url").unwrap_or(partition.iam))?;
+        let endpoint = base_url("api_url", values.text("api_url").unwrap_or(partition.iam))?;
         Ok(Self { endpoint, region: region.to_owned(), credentials: Credentials::read(values)? })
     }
 

@@ -159,19 +159,7 @@ impl<'a> Client<'a> {
     }
 
     fn judge(&self, query: &Query, outcome: Result<Unread, Broken>) -> Result<Answer, Failure> {
-        let unread = outcome.map_err(|broken| {
-            unsent(match broken {
-                Broken::Unconnected(cause) => {
-                    Fault::new(FaultKind::Unreachable, format!("could not be reached: {}", self.shown(&cause)))
-                }
-                Broken::OutOfReach => {
-                    Fault::invalid("was not called: api_url is at an address that may not be reached")
-                }
-                Broken::Dropped(cause) => Fault::unknown(format!("broke the connection off: {}", self.shown(&cause))),
-                Broken::Late => Fault::unknown("did not answer in time"),
-                Broken::TooLong => Fault::unknown("sent an answer that is longer than any that makes sense"),
-            })
-        })?;
+        let unread = outcome.map_err(|broken| unsent(broken.fault("api_url", |text| self.shown(text))))?;
         let document = xml::parse(&unread.bytes);
         if let (200..=299, Some(document)) = (unread.status, &document)
             && let Some(response) = document.get(format!("{}Response", query.action))

@@ -1,15 +1,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, Method};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::account::base_url;
 use super::super::answer::Envelope;
 use super::super::call::{Call, Content};
 use super::super::http::Token;
@@ -19,13 +16,8 @@ use super::google;
 use super::source::{Scene, Source};
 use super::template::Template;
 use super::term::Term;
-use crate::base::Secret;
-use crate::schema::Invalid;
+use crate::base::{Secret, Time};
 
-/// A token is not used any more so long before its end: clocks differ, and a call takes its time.
-const MARGIN: Duration = Duration::from_secs(60);
-/// A token is kept no longer, whatever the vendor says.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Life of a token where the vendor says none.
 const UNTOLD: Duration = Duration::from_secs(300);
 
@@ -72,11 +64,6 @@ impl Pair {
     pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
         self.password.sources().chain(self.user.sources())
     }
-
-    fn header(&self, scene: &Scene<'_>) -> String {
-        let text = |template: &Template| template.fill(scene).unwrap_or_default();
-        format!("Basic {}", STANDARD.encode(format!("{}:{}", text(&self.user), text(&self.password))))
-    }
 }
 
 impl Auth {
@@ -112,19 +99,14 @@ impl Auth {
     /// Has the operation present the credential.
     pub(super) async fn present<'a>(&self, talk: Talk<'a>) -> Result<Talk<'a>, Fault> {
         let account = talk.cx.account;
-        let secret = |name: &str| account.secrets.get(name).map(Secret::expose).unwrap_or_default();
+        let secret = |name: &str| account.secret(name);
         match self {
             Self::Bearer(name) => talk.secret_header(AUTHORIZATION, &format!("Bearer {}", secret(name))),
             Self::Header { name, secret: field, prefix } => {
                 let name = HeaderName::try_from(name.as_str()).map_err(|_| Fault::invalid("has no such header"))?;
                 talk.secret_header(name, &format!("{prefix}{}", secret(field)))
             }
-            Self::Basic { user, password } => {
-                let pair = STANDARD.encode(format!("{}:{}", secret(user), secret(password)));
-                let mut talk = talk;
-                talk.hide(&Secret::from(pair.as_str()));
-                talk.secret_header(AUTHORIZATION, &format!("Basic {pair}"))
-            }
+            Self::Basic { user, password } => talk.basic(secret(user), secret(password)),
             Self::Token { .. } | Self::GoogleServiceAccount { .. } => {
                 let token = self.token(&talk).await?;
                 let mut talk = talk.secret_header(AUTHORIZATION, &format!("Bearer {}", token.expose()))?;
@@ -134,19 +116,13 @@ impl Auth {
         }
     }
 
-    /// Forgets a token that the vendor refuses.
-    pub(super) async fn refused(&self, cx: &Cx<'_>) {
-        *cx.http.token.lock().await = None;
+    async fn token(&self, talk: &Talk<'_>) -> Result<Secret, Fault> {
+        let now = talk.cx.clock.now();
+        talk.cx.http.held_token(now, || self.fresh_token(talk, now)).await
     }
 
-    /// One token for all who wait for it.
-    async fn token(&self, talk: &Talk<'_>) -> Result<Secret, Fault> {
+    async fn fresh_token(&self, talk: &Talk<'_>, now: Time) -> Result<Token, Fault> {
         let cx = talk.cx;
-        let mut held = cx.http.token.lock().await;
-        let now = cx.clock.now();
-        if let Some(token) = held.as_ref().filter(|token| token.until > now) {
-            return Ok(token.value.clone());
-        }
         let unset = || Fault::invalid("was not called: token_url is not a URL");
         let url: Url = cx.account.identity.text("token_url").and_then(|url| url.parse().ok()).ok_or_else(unset)?;
         let content = self.token_request(cx)?;
@@ -157,9 +133,10 @@ impl Auth {
             }
             if let Some(pair) = basic {
                 let scene = Scene { secrets: true, ..Scene::new(cx.account, now) };
-                let pair = pair.header(&scene);
-                asking.hide(&Secret::from(pair.trim_start_matches("Basic ")));
-                asking = asking.secret_header(AUTHORIZATION, &pair)?;
+                asking = asking.basic(
+                    &pair.user.fill(&scene).unwrap_or_default(),
+                    &pair.password.fill(&scene).unwrap_or_default(),
+                )?;
             }
         }
         // It makes nothing that would have to be ended.
@@ -170,10 +147,8 @@ impl Auth {
             let refused = failure.said.is_some() && matches!(failure.status, Some(400 | 401 | 403));
             Fault::new(if refused { FaultKind::Refused } else { failure.fault.kind }, text)
         })?;
-        let value = answer.need_secret("/access_token")?;
-        let life = answer.at("/expires_in").and_then(Value::as_u64).map_or(UNTOLD, Duration::from_secs).min(LONGEST);
-        *held = Some(Token { value: value.clone(), until: now + life.saturating_sub(MARGIN) });
-        Ok(value)
+        let life = answer.seconds("/expires_in").unwrap_or(UNTOLD);
+        Ok(Token { value: answer.need_secret("/access_token")?, expires: now + life })
     }
 
     fn token_request(&self, cx: &Cx<'_>) -> Result<Content, Fault> {
@@ -188,9 +163,7 @@ impl Auth {
                 let file = cx.account.secrets.get(secret).ok_or_else(missing)?;
                 let assertion = google::assertion(file, scope, cx.clock.now())?;
                 let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-                let fields = [("grant_type", grant), ("assertion", assertion.expose())];
-                let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                Ok(Content::Form(fields.into_iter().map(owned).collect()))
+                Ok(Content::form(&[("grant_type", grant), ("assertion", assertion.expose())]))
             }
             _ => Err(Fault::invalid("needs no token")),
         }
@@ -202,9 +175,4 @@ pub(super) fn as_form(body: &Value) -> Content {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let fields = body.as_object().into_iter().flatten();
     Content::Form(fields.map(|(name, value)| (name.clone(), text(value))).collect())
-}
-
-/// A URL of a field or of a definition.
-pub(super) fn url(field: &str, text: &str) -> Result<Url, Invalid> {
-    base_url(text).map_err(|invalid| Invalid::new(field, invalid.problem))
 }

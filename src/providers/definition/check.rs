@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 
-use super::auth::{Auth, Pair, url};
+use super::super::account::base_url;
+use super::auth::{Auth, Pair};
 use super::format::{
     BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step,
 };
@@ -70,13 +71,13 @@ pub(super) fn check(definition: &Definition) -> Checked {
     if let Some(field) = definition.role.iter().position(|field| field.kind == KindSpec::Secret) {
         return problem(format!("role[{field}].type"), "a role holds no secret");
     }
-    let base_url = match &definition.base_url {
+    let told = match &definition.base_url {
         Some(BaseUrl::Default(url)) => Some(url),
         Some(BaseUrl::Asked { .. }) | None => None,
     };
-    for (at, given) in [("api_url", definition.api_url.as_ref()), ("base_url", base_url)] {
+    for (at, given) in [("api_url", definition.api_url.as_ref()), ("base_url", told)] {
         if let Some(text) = given {
-            url(at, text).map_err(|invalid| Problem { at: at.into(), text: invalid.problem })?;
+            base_url(at, text).map_err(|invalid| Problem { at: at.into(), text: invalid.problem })?;
         }
     }
     if !(SHORTEST_NAME..=LONGEST_NAME).contains(&definition.longest_name) {
@@ -174,7 +175,8 @@ impl<'a> Walk<'a> {
         if let Auth::Token { url: text, body, basic, headers: names, .. } = &definition.auth {
             // What is below api_url is made with it, and is a URL only then.
             let whole = if text.starts_with('/') { format!("https://localhost{text}") } else { text.clone() };
-            url("url", &whole).map_err(|invalid| Problem { at: "auth.token.url".into(), text: invalid.problem })?;
+            base_url("url", &whole)
+                .map_err(|invalid| Problem { at: "auth.token.url".into(), text: invalid.problem })?;
             headers("auth.token.headers", names.keys())?;
             let secret = definition.account.iter().filter(|field| field.kind == KindSpec::Secret);
             let secret: Vec<Source> = secret.map(|field| Source::Secret(field.name.clone())).collect();

@@ -1,12 +1,12 @@
 use async_trait::async_trait;
 
+use super::super::account::base_url;
 use super::super::answer::{as_name, parse_time};
 use super::super::vendor::{
     Abilities, About, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, Limits, Order, Page, Probe, Purpose, Ref,
     Scope, Source as Origin, Vendor,
 };
 use super::super::{Account, Fault};
-use super::auth;
 use super::check;
 use super::format::{BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, Pages};
 use super::source::Scene;
@@ -111,16 +111,16 @@ impl Vendor for Declared {
         if let Some(default) = definition.auth.token_url() {
             let below = format!("{}{default}", account.endpoint.as_str().trim_end_matches('/'));
             let default = if default.starts_with('/') { &below } else { default };
-            let url = auth::url("token_url", values.text("token_url").unwrap_or(default))?;
+            let url = base_url("token_url", values.text("token_url").unwrap_or(default))?;
             account.identity.insert("token_url", url.as_str().into());
         }
-        let base_url = match &definition.base_url {
+        let told = match &definition.base_url {
             Some(BaseUrl::Default(default)) => Some(values.text("base_url").unwrap_or(default)),
             Some(BaseUrl::Asked { .. }) => Some(values.need("base_url")?),
             None => None,
         };
-        if let Some(url) = base_url {
-            let url = auth::url("base_url", url)?;
+        if let Some(url) = told {
+            let url = base_url("base_url", url)?;
             account.client_url = url.as_str().trim_end_matches('/').to_owned();
             account.identity.insert("base_url", account.client_url.as_str().into());
         }

@@ -14,13 +14,13 @@ mod step;
 mod template;
 mod term;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
 use declared::Declared;
 
-use super::{About, Vendor};
+use super::{Abilities, About, End, Expiry, Find, Purpose, Source, Vendor};
 use crate::schema::{Field, Invalid, Kind};
 
 /// As in `provider=custom`: a vendor that the account's own definition declares.
@@ -52,9 +52,6 @@ pub(super) fn built_in(text: &str) -> Arc<dyn Vendor> {
 
 /// What can be said of a custom vendor before there is a definition.
 pub fn custom() -> &'static About {
-    use std::sync::LazyLock;
-
-    use super::vendor::{Abilities, End, Expiry, Find, Purpose, Source};
     static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         name: CUSTOM.into(),
         title: "a vendor of your own definition".into(),

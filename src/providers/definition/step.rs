@@ -1,16 +1,18 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::super::answer::{Answer, Envelope, Failure};
+use super::super::answer::{Answer, Envelope, Failure, parse_seconds, parse_time};
 use super::super::call::{Call, Content};
 use super::super::talk::Talk;
 use super::super::{Cx, Fault, Gone, Ref};
 use super::auth::as_form;
 use super::format::{Definition, GoneRule, Listing, Step};
 use super::source::Scene;
+use super::template::Target;
 use super::term::Term;
 use crate::base::{Secret, Time};
-use crate::providers::answer::parse_time;
 use crate::schema::Kind;
 
 /// One operation at a declared vendor.
@@ -103,7 +105,7 @@ impl<'a> Session<'a> {
     async fn send(&self, call: Call) -> Result<Answer, Failure> {
         let sent = self.talk.send(call).await;
         if sent.as_ref().is_err_and(Failure::is_refusal) {
-            self.definition.auth.refused(self.talk.cx).await;
+            self.talk.cx.http.forget_token().await;
         }
         sent
     }
@@ -121,11 +123,7 @@ impl Step {
     }
 }
 
-fn build(
-    target: &super::template::Target,
-    query: &std::collections::BTreeMap<String, Term>,
-    scene: &Scene<'_>,
-) -> Result<Call, Fault> {
+fn build(target: &Target, query: &BTreeMap<String, Term>, scene: &Scene<'_>) -> Result<Call, Fault> {
     let absent = || Fault::invalid("was not called: a part of its path is not known");
     let path = target.path(scene).ok_or_else(absent)?;
     // A POST or a PATCH is repeatable only where its step says so.
@@ -162,12 +160,12 @@ pub(super) struct Made {
     pub(super) key: Ref,
     pub(super) secret: Option<Secret>,
     pub(super) expires: Option<Time>,
-    pub(super) parts: std::collections::BTreeMap<String, Secret>,
+    pub(super) parts: BTreeMap<String, Secret>,
 }
 
 impl Made {
     pub(super) fn new() -> Self {
-        Self { key: Ref::new("", &[]), secret: None, expires: None, parts: Default::default() }
+        Self { key: Ref::new("", &[]), secret: None, expires: None, parts: BTreeMap::new() }
     }
 
     /// Takes what a step declares. All that is there is taken before what is missing is told: it may be needed to undo.
@@ -179,7 +177,10 @@ impl Made {
             let text = pick.text(body);
             match (name.as_str(), text) {
                 ("expires", _) => self.expires = pick.value(body).and_then(parse_time).or(self.expires),
-                ("expires_in", text) => self.expires = text.and_then(|text| after(sent, &text)).or(self.expires),
+                ("expires_in", _) => {
+                    let life = pick.value(body).and_then(parse_seconds);
+                    self.expires = life.map(|life| sent + life).or(self.expires);
+                }
                 ("secret", Some(text)) => self.secret = Some(text.into()),
                 ("id", Some(text)) if Kind::VendorId.parse(&text.as_str().into()).is_ok() => self.key.id = text,
                 ("id", _) => lacks = Some(answer.lacks_id(&pick.at)),
@@ -208,12 +209,6 @@ impl Made {
     }
 }
 
-/// So many seconds later; vendors write whole numbers and others.
-fn after(time: Time, seconds: &str) -> Option<Time> {
-    let seconds: f64 = seconds.parse().ok().filter(|seconds| (0.0..1e10).contains(seconds))?;
-    time.checked_add_signed(chrono::Duration::seconds(seconds as i64))
-}
-
 /// Longest text beside an id that is kept of a listed key, in bytes.
 const EXTRA_LIMIT: usize = 256;
 
@@ -226,19 +221,4 @@ pub(super) fn entry(listing: &Listing, id: String, entry: &Value) -> Option<Ref>
     let mut key = Ref::new(id, &[]);
     key.extra.extend(extra);
     Some(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_are_counted_from_when_the_call_was_made() {
-        let sent = chrono::DateTime::from_timestamp(1_000, 0).expect("a time");
-        assert_eq!(after(sent, "30").map(|time| time.timestamp()), Some(1_030));
-        assert_eq!(after(sent, "29.9").map(|time| time.timestamp()), Some(1_029), "no later than it is");
-        for odd in ["", "soon", "-1", "NaN", "inf", "1e300"] {
-            assert_eq!(after(sent, odd), None, "{odd}");
-        }
-    }
 }

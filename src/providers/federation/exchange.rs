@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use http::Method;
 use reqwest::Url;
-use serde_json::Value;
 
 use super::super::answer::{Envelope, Failure, Shape};
 use super::super::call::{Call, Content};
@@ -43,9 +42,6 @@ static ERRORS: LazyLock<Vec<Shape>> = LazyLock::new(|| {
 /// What the vendors say where they trust the assertion not, whatever the status.
 const NO_TRUST: [&str; 5] =
     ["invalid_grant", "invalid_subject_token", "invalid_client", "unauthorized_client", "access_denied"];
-/// Longest life that is believed: what a vendor says enters a date.
-const LONGEST: u64 = 366 * 24 * 3600;
-
 impl Exchange {
     /// A token for a fresh assertion that lives so long. Not repeated where the outcome is unknown: some vendors take an
     /// assertion once, and a token that nobody got ends by itself.
@@ -67,8 +63,8 @@ impl Exchange {
         let answer = talk.send_to(&self.base(&account.endpoint)?, call).await;
         let answer = answer.map_err(|failure| self.explained(failure, audience))?;
         let value = answer.need_secret("/access_token")?;
-        let seconds = answer.at("/expires_in").and_then(seconds).ok_or_else(|| answer.lacks("/expires_in"))?;
-        Ok(Granted { value, expires: now + Duration::from_secs(seconds.min(LONGEST)) })
+        let life = answer.seconds("/expires_in").ok_or_else(|| answer.lacks("/expires_in"))?;
+        Ok(Granted { value, expires: now + life })
     }
 
     fn base(&self, endpoint: &Url) -> Result<Url, Fault> {
@@ -93,9 +89,4 @@ impl Exchange {
         );
         Fault::new(FaultKind::Refused, text)
     }
-}
-
-/// Whole seconds; some write a decimal.
-fn seconds(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_f64().filter(|seconds| *seconds >= 0.0).map(|seconds| seconds as u64))
 }

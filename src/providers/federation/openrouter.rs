@@ -15,8 +15,6 @@ const URL: &str = "https://openrouter.ai/api/v1";
 const TITLE: &str = "OpenRouter";
 /// The longest life of a token (specification).
 const LONGEST: Duration = Duration::from_secs(15 * 60);
-/// A token is not used any more so long before its end: clocks differ, and a call takes its time.
-const MARGIN: Duration = Duration::from_secs(60);
 
 /// OpenRouter: tokens that act as one API key of a workspace. `openrouter` makes keys.
 ///
@@ -122,16 +120,11 @@ impl Management {
         let now = cx.clock.now();
         let token = cx.http.held_token(now, async || {
             let granted = exchange(management).token(cx, LONGEST).await?;
-            Ok(Token { value: granted.value, until: granted.expires - MARGIN })
+            Ok(Token { value: granted.value, expires: granted.expires })
         });
         let token = token.await?;
         let mut talk = Talk::bare(cx, TITLE)?.bearer(&token)?;
         talk.hide(&token);
         Ok(talk)
-    }
-
-    /// Forgets a token that the vendor refuses.
-    pub(in super::super) async fn forget(cx: &Cx<'_>) {
-        *cx.http.token.lock().await = None;
     }
 }

@@ -1,17 +1,15 @@
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use http::header::AUTHORIZATION;
-use serde_json::Value;
 
+use super::super::account::url;
 use super::super::answer::{Answer, Envelope, Failure};
 use super::super::call::{Call, Content};
 use super::super::talk::Talk;
 use super::super::{Cx, Fault, FaultKind, Gone};
 use super::preset::LONGEST;
-use super::{AUDIENCE, AUTH_STYLE, CLIENT_ID, CLIENT_SECRET, RESOURCE, REVOKE_URL, endpoint, given};
+use super::{AUDIENCE, AUTH_STYLE, CLIENT_ID, CLIENT_SECRET, RESOURCE, REVOKE_URL, given};
 use crate::base::{Secret, Time};
 use crate::schema::Values;
 
@@ -69,7 +67,7 @@ impl<'a> Client<'a> {
         let answer = self.talk.send(post(fields)).await.map_err(refusal)?;
         let value = answer.need_secret("/access_token")?;
         self.check_type(&answer, &value).await?;
-        let life = answer.at("/expires_in").and_then(seconds);
+        let life = answer.seconds("/expires_in");
         Ok(Token {
             value,
             expires: life.map(|life| asked + life.min(LONGEST)),
@@ -83,8 +81,8 @@ impl<'a> Client<'a> {
     /// Without a revoke_url, and where the server revokes no access tokens.
     pub(super) async fn revoke(&self, token: &Secret) -> Result<Gone, Fault> {
         let unset = || Fault::invalid("has no way to revoke a token: no revoke_url is set");
-        let url = given(&self.talk.cx.account.identity, REVOKE_URL).ok_or_else(unset)?;
-        let url = endpoint(REVOKE_URL, url).map_err(|why| Fault::invalid(format!("was not called: {why}")))?;
+        let text = given(&self.talk.cx.account.identity, REVOKE_URL).ok_or_else(unset)?;
+        let url = url(REVOKE_URL, text).map_err(|why| Fault::invalid(format!("was not called: {why}")))?;
         let mut talk = self.talk.undo().with_url_field(REVOKE_URL);
         talk.hide(token);
         talk.hide(&Secret::from(as_in_a_form(token.expose())));
@@ -148,12 +146,6 @@ fn refusal(failure: Failure) -> Fault {
     }
 }
 
-/// Seconds as a number, or as text, which some servers write.
-fn seconds(value: &Value) -> Option<Duration> {
-    let seconds = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
-    seconds.map(Duration::from_secs)
-}
-
 /// `application/x-www-form-urlencoded`.
 fn as_in_a_form(text: &str) -> String {
     let mut encoded = String::new();
@@ -169,21 +161,11 @@ fn as_in_a_form(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
 
     use super::*;
 
     #[test]
     fn a_secret_is_encoded_as_in_a_form() {
         assert_eq!(as_in_a_form("aZ9*-._ :+%/~é"), "aZ9*-._+%3A%2B%25%2F%7E%C3%A9");
-    }
-
-    #[test]
-    fn seconds_are_a_number_or_its_text() {
-        assert_eq!(seconds(&json!(3600)), Some(Duration::from_secs(3600)));
-        assert_eq!(seconds(&json!("3599")), Some(Duration::from_secs(3599)));
-        for none in [json!(-1), json!("soon"), json!({})] {
-            assert_eq!(seconds(&none), None);
-        }
     }
 }

@@ -12,6 +12,7 @@ use reqwest::Url;
 use client::{Client, Token};
 use preset::Preset;
 
+use super::account::url;
 use super::{About, Account, Cursor, Cx, End, Fault, FaultKind, Gone, Issued, Order, Page, Probe, Ref, Scope, Vendor};
 use crate::base::{Secret, Time};
 use crate::schema::{Invalid, Values};
@@ -52,7 +53,7 @@ impl Vendor for OAuth2 {
     fn account(&self, values: &Values) -> Result<Account, Invalid> {
         let token_url = (self.preset.token_url)(values)?;
         if let Some(text) = given(values, REVOKE_URL) {
-            endpoint(REVOKE_URL, text)?;
+            url(REVOKE_URL, text)?;
         }
         let base_url = given(values, BASE_URL).map(str::to_owned).or_else(|| (self.preset.base_url)(values));
         // Something has to stand there.
@@ -174,22 +175,6 @@ const RESOURCE: &str = "resource";
 /// A text that says something: an empty one stands for none.
 fn given<'a>(values: &'a Values, name: &str) -> Option<&'a str> {
     values.text(name).map(str::trim).filter(|text| !text.is_empty())
-}
-
-/// A URL that is called as it is written. It may have a query (RFC 6749, section 3.2).
-fn endpoint(field: &str, text: &str) -> Result<Url, Invalid> {
-    let bad = |problem: &str| Invalid::new(field, problem);
-    let url: Url = text.trim().parse().map_err(|_| bad("is not a URL"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(bad("must be an https URL"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad("must not hold a user or a password"));
-    }
-    if url.fragment().is_some() {
-        return Err(bad("must not hold a fragment"));
-    }
-    Ok(url)
 }
 
 /// Characters of a scope as RFC 6749, section 3.3, has them.

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::super::account::base_url;
+use super::super::account::{base_url, url};
 use super::super::vendor::texts;
 use super::super::{Abilities, About, Account, End, Expiry, Find, Limits, Purpose, Source};
 use super::{
     AUDIENCE, AUTH_STYLE, BASE_URL, CLIENT_ID, CLIENT_SECRET, OAuth2, RESOURCE, REVOKE_URL, SCOPES, TOKEN_URL,
-    check_resource, endpoint, given,
+    check_resource, given,
 };
 use crate::schema::{Field, Invalid, Kind, Values};
 
@@ -158,17 +158,17 @@ fn any_token_url(values: &Values) -> Result<Url, Invalid> {
     if let Some(text) = given(values, RESOURCE) {
         check_resource(text)?;
     }
-    endpoint(TOKEN_URL, values.need(TOKEN_URL)?)
+    url(TOKEN_URL, values.need(TOKEN_URL)?)
 }
 
 fn azure_token_url(values: &Values) -> Result<Url, Invalid> {
     let login = base(LOGIN_URL, given(values, LOGIN_URL).unwrap_or(LOGIN))?;
     // A tenant cannot leave its place in the path: `Kind::VendorId`.
-    endpoint(LOGIN_URL, &format!("{login}/{}/oauth2/v2.0/token", values.need(TENANT)?))
+    url(LOGIN_URL, &format!("{login}/{}/oauth2/v2.0/token", values.need(TENANT)?))
 }
 
 fn databricks_token_url(values: &Values) -> Result<Url, Invalid> {
-    endpoint(WORKSPACE, &format!("{}/oidc/v1/token", base(WORKSPACE, values.need(WORKSPACE)?)?))
+    url(WORKSPACE, &format!("{}/oidc/v1/token", base(WORKSPACE, values.need(WORKSPACE)?)?))
 }
 
 fn databricks_base_url(values: &Values) -> Option<String> {
@@ -178,6 +178,5 @@ fn databricks_base_url(values: &Values) -> Option<String> {
 
 /// A URL that more is put behind.
 fn base(field: &str, text: &str) -> Result<String, Invalid> {
-    let url = base_url(text).map_err(|invalid| Invalid::new(field, invalid.problem))?;
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(base_url(field, text)?.as_str().trim_end_matches('/').to_owned())
 }
