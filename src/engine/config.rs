@@ -7,12 +7,13 @@ use serde_json::json;
 use super::accounts::{Account, Config, config_key, retired_key};
 use super::lease::life::rfc3339;
 use super::mount::AiMount;
+use super::times::VENDOR_BUDGET;
 use super::{record, upstream, vendors};
 use crate::base::random_base32;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{About, Probe};
+use crate::providers::{About, Fault, Probe};
 use crate::schema::{Change, Field, Invalid, Kind, Name, Values};
 
 /// Characters of a generation, five bits of randomness each: a name's generations never meet.
@@ -284,7 +285,9 @@ async fn verified(mount: &AiMount, account: &Account) -> Result<Vec<String>> {
 async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
     let signer = account.signer(mount);
     let cx = account.cx(mount, &signer);
-    account.vendor.probe(&cx).await.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))
+    let probed = tokio::time::timeout(VENDOR_BUDGET, account.vendor.probe(&cx)).await;
+    let probed = probed.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
+    probed.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))
 }
 
 /// Whether a config lets a role use it.

@@ -36,7 +36,7 @@ pub enum Kind {
     Definition,
 }
 
-/// Longest text of a field, in characters: a certificate chain fits.
+/// Longest text of a field, and of all texts of a list or a map together, in bytes: a certificate chain fits.
 const TEXT_LIMIT: usize = 64 * 1024;
 /// Most entries of a list or a map.
 const ENTRY_LIMIT: usize = 1000;
@@ -188,7 +188,8 @@ fn text_list(value: &Value) -> Option<Value> {
         Value::Array(items) => items.iter().map(text).collect::<Option<_>>()?,
         other => text(other)?.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
     };
-    (items.len() <= ENTRY_LIMIT).then(|| items.into())
+    let length: usize = items.iter().map(String::len).sum();
+    (items.len() <= ENTRY_LIMIT && length <= TEXT_LIMIT).then(|| items.into())
 }
 
 fn text_map(value: &Value) -> Option<Value> {
@@ -207,7 +208,8 @@ fn text_map(value: &Value) -> Option<Value> {
     };
     let texts: Map<String, Value> =
         map.iter().map(|(key, value)| Some((key.clone(), Value::from(text(value)?)))).collect::<Option<_>>()?;
-    (texts.len() <= ENTRY_LIMIT).then(|| texts.into())
+    let length: usize = texts.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    (texts.len() <= ENTRY_LIMIT && length <= TEXT_LIMIT).then(|| texts.into())
 }
 
 fn is_name(text: &str) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::lease::at_vendor::{end, end_by_name, is_young, list as list_vendor};
+use super::super::lease::at_vendor::{end, end_by_name, is_settled, list as list_vendor};
 use super::super::lease::ledger::{Row, State};
 use super::super::lease::life::rfc3339;
 use super::super::lease::revoke::keep_for_the_sweep;
@@ -14,7 +14,7 @@ use super::super::upstream;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{Gone, KeyName};
+use crate::providers::KeyName;
 use crate::schema::Name;
 
 /// Most keys of a list that are each looked at, 0.15 ms each: a list must not take long.
@@ -113,10 +113,10 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         return Ok(Response::default());
     };
     let gone = end(&mount, &owner, &key.into(), None).await.map_err(refused)?;
-    if gone == Gone::Already && is_young(&mount, &owner.account, &row) {
-        keep_for_the_sweep(&mount, row).await;
-    } else {
+    if is_settled(&mount, &owner.account, &row, gone) {
         mount.ledger.delete(&id).await?;
+    } else {
+        keep_for_the_sweep(&mount, row).await;
     }
     Ok(Response::default().with_warnings(["the key's lease stays in Vault until it is revoked or ends".to_owned()]))
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::accounts::Owner;
-use super::super::lease::at_vendor::{end, end_by_name, list};
+use super::super::lease::at_vendor::{end, end_by_name, is_settled, list};
 use super::super::lease::ledger::{AccountId, Row, State};
 use super::super::lease::life::rfc3339;
 use super::super::lease::naming;
+use super::super::lease::revoke::keep_for_the_sweep;
 use super::super::mount::AiMount;
 use super::super::times::{LOOKS, TIDY_BUDGET};
 use super::super::upstream;
@@ -226,7 +227,8 @@ impl<'a> Tidy<'a> {
         for row in missing.iter().filter(|row| !shown.contains(row.name.as_str())) {
             let _lock = self.mount.ledger.locks.write(&row.id).await;
             let current = self.mount.ledger.get(&row.id).await?;
-            let Some(key) = current.filter(|row| row.state == State::Live).and_then(|row| row.key) else { continue };
+            let Some(row) = current.filter(|row| row.state == State::Live) else { continue };
+            let Some(key) = row.key.clone() else { continue };
             if self.left().is_zero() {
                 break;
             }
@@ -236,8 +238,12 @@ impl<'a> Tidy<'a> {
                         self.warnings
                             .push(format!("the key of row {} was there under another name, and was deleted", row.id));
                     }
-                    self.mount.ledger.delete(&row.id).await?;
-                    self.deleted_rows += 1;
+                    if is_settled(self.mount, &owner.account, &row, gone) {
+                        self.mount.ledger.delete(&row.id).await?;
+                        self.deleted_rows += 1;
+                    } else {
+                        keep_for_the_sweep(self.mount, row).await;
+                    }
                 }
                 Err(fault) => self.warnings.push(format!(
                     "row {} was not deleted: {}",

@@ -38,11 +38,14 @@ async fn end_as(mount: &AiMount, account: &Account, key: &Ref, secret: Option<&S
     ended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }
 
-/// Whether a row's key may be too fresh for the vendor to know it everywhere: "gone already" then proves nothing.
-pub fn is_young(mount: &AiMount, account: &Account, row: &Row) -> bool {
-    match account.vendor.about().can.find {
-        Find::ByName { lag } => mount.clock.now() < row.created + lag,
-        Find::ByOurId | Find::Never => false,
+/// Whether a row may go: the vendor has confirmed that its key is gone. "Gone already" proves nothing of a key so fresh that
+/// the vendor may not know it everywhere, and an order that the vendor only took is not carried out: the sweep asks again.
+pub fn is_settled(mount: &AiMount, account: &Account, row: &Row, gone: Gone) -> bool {
+    match (gone, account.vendor.about().can.find) {
+        (Gone::Now, _) => true,
+        (Gone::Already, Find::ByName { lag }) => mount.clock.now() >= row.created + lag,
+        (Gone::Already, Find::ByOurId | Find::Never) => true,
+        (Gone::Later, _) => false,
     }
 }
 

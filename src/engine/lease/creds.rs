@@ -22,7 +22,7 @@ use crate::base::{Secret, Time};
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{End, Fault, Gone, Issued, KeyName, Order, Purpose, Scope, Signer, Source};
+use crate::providers::{End, Fault, Issued, KeyName, Order, Purpose, Scope, Signer, Source};
 use crate::schema::{Name, Values};
 
 /// The answer's field that holds the key.
@@ -227,24 +227,19 @@ async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row, secret: &Secret
         End::Delete | End::Deactivate => None,
     };
     let owner = Owner { account: account.clone(), newer: None };
-    let undone = match at_vendor::end(mount, &owner, &key.into(), secret).await {
-        // The vendor may not know so fresh a key everywhere yet.
-        Ok(gone) if gone != Gone::Already || !at_vendor::is_young(mount, account, &row) => {
-            mount.ledger.delete(&row.id).await
-        }
-        Ok(_) => {
-            keep_for_the_sweep(mount, row).await;
+    match at_vendor::end(mount, &owner, &key.into(), secret).await {
+        Ok(gone) if at_vendor::is_settled(mount, account, &row, gone) => {
+            if let Err(error) = mount.ledger.delete(&row.id).await {
+                tracing::warn!(mount = mount.tag, %error, "the row of a deleted key stays for the sweep");
+            }
             return;
         }
+        Ok(_) => {}
         Err(fault) => {
             tracing::warn!(mount = mount.tag, id = row.id, %fault, "a key that was not handed out stays for the sweep");
-            keep_for_the_sweep(mount, row).await;
-            return;
         }
-    };
-    if let Err(error) = undone {
-        tracing::warn!(mount = mount.tag, %error, "the row of a deleted key stays for the sweep");
     }
+    keep_for_the_sweep(mount, row).await;
 }
 
 fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {

@@ -2,13 +2,13 @@ use super::super::accounts::account_is_gone;
 use super::super::mount::AiMount;
 use super::super::step::step;
 use super::super::upstream;
-use super::at_vendor::{end, is_young};
+use super::at_vendor::{end, is_settled};
 use super::creds::API_KEY;
 use super::internal::Internal;
 use super::ledger::{AccountId, Row, State};
 use crate::base::Secret;
 use crate::logical::{Lease, Object, Response, Result};
-use crate::providers::{End, Gone};
+use crate::providers::End;
 
 /// Ends a lease's key; `data` is what the lease was answered with. Works from the lease alone: its row may be gone, or never come back from a snapshot.
 pub async fn revoke(mount: &AiMount, lease: Lease, data: &Object) -> Result<Response> {
@@ -41,8 +41,7 @@ pub async fn revoke(mount: &AiMount, lease: Lease, data: &Object) -> Result<Resp
         Ok(gone) => {
             step("revoke.after-vendor").await;
             match row {
-                // The vendor may not know so fresh a key everywhere yet: the sweep asks again.
-                Some(row) if gone == Gone::Already && is_young(mount, &owner.account, &row) => {
+                Some(row) if !is_settled(mount, &owner.account, &row, gone) => {
                     keep_for_the_sweep(mount, row).await;
                 }
                 _ => mount.ledger.delete(&internal.id).await?,

@@ -7,11 +7,11 @@ use super::super::accounts::Owner;
 use super::super::mount::AiMount;
 use super::super::times::{LIVE_GRACE, LOOKS, SETTLE, TIDY_BUDGET};
 use super::super::upstream;
-use super::at_vendor::{end, end_by_name, is_young, list};
+use super::at_vendor::{end, end_by_name, is_settled, list};
 use super::ledger::{AccountId, Held, Row, State};
 use crate::base::Time;
 use crate::logical::Result;
-use crate::providers::{Fault, FaultKind, Find, Found, Gone, KeyName};
+use crate::providers::{Fault, FaultKind, Find, Found, KeyName};
 
 /// One pass of the sweep over the rows: one listing an account at the most, and no more tries at an account that is out.
 pub struct Round<'a> {
@@ -94,7 +94,11 @@ impl<'a> Round<'a> {
         };
         let settled = match row.key.clone() {
             Some(key) => end(self.mount, &owner, &key.into(), None).await.map(|gone| {
-                self.pass == Pass::Final || gone != Gone::Already || !is_young(self.mount, &owner.account, &row)
+                let settled = self.pass == Pass::Final || is_settled(self.mount, &owner.account, &row, gone);
+                if !settled {
+                    ledger.failed(id);
+                }
+                settled
             }),
             None => self.look(&row, &owner, &account_id).await,
         };

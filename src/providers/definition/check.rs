@@ -292,6 +292,13 @@ impl<'a> Walk<'a> {
                     name => drop(taken.insert(Source::Key(name.to_owned()))),
                 }
             }
+            let changes = step.call.method != Method::GET;
+            if changes && step.undo.is_none() && !definition.delete.is_empty() && !taken.contains(&Source::Id) {
+                return Err(Problem {
+                    at: at.clone(),
+                    text: "makes something before there is an id to delete: it needs an undo, or takes the id".into(),
+                });
+            }
             self.allowed.extend(taken.iter().cloned());
             if let Some(undo) = &step.undo {
                 self.step(&format!("{at}.undo"), undo)?;

@@ -33,7 +33,8 @@ pub(super) struct Definition {
     pub(super) base_url: Option<BaseUrl>,
     /// Fields of a config.
     pub(super) account: Vec<FieldSpec>,
-    /// Whether those that are not secret name one account.
+    /// Whether those that are not secret name one account, and the calls that end a key name it too: another account's
+    /// credential would say of a key that it is gone.
     #[serde(default)]
     pub(super) identity_is_complete: bool,
     pub(super) auth: Auth,

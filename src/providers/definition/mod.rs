@@ -212,7 +212,7 @@ mod tests {
             ("/create/0/body/until", json!({"$": "until"}), "create[0]: until needs a form of a time"),
             ("/create/0/body/until", json!(1), "create: neither sends until"),
             ("/create/0/take", json!({"id": "/id"}), "create: no step takes the secret"),
-            ("/create/0/take", json!({"secret": "/key"}), "create: no step takes the id"),
+            ("/create/0/take", json!({"secret": "/key"}), "create[0]: makes something before there is an id"),
             ("/delete/0/gone", json!([{"status": 400}]), "delete[0].gone: 400 alone"),
             ("/delete/0/gone", json!([{"status": 500}]), "delete[0].gone: 500 is not"),
             ("/delete/0/call", json!("DELETE /keys/{key.user}"), "delete[0]: key.user is not there"),

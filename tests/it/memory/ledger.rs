@@ -372,3 +372,25 @@ async fn one_keys_refusal_does_not_hold_up_the_others() {
     mount.tick().await;
     eventually("the others are ended", async || bench.simulator.live("litellm").await.len() <= 5).await;
 }
+
+/// Pinecone answers 202: it has taken the order.
+#[tokio::test]
+async fn a_deletion_that_the_vendor_only_took_keeps_its_row_until_the_key_is_gone() {
+    let bench = Bench::new();
+    let mount = bench.mount().await;
+    let example = bench.simulator.get("/_control/examples").await["pinecone"].clone();
+    let mut config = example["config"].clone();
+    config["provider"] = "pinecone".into();
+    mount.write("config/main", config).await.expect("a config");
+    let mut role = example["role"].clone();
+    role["config"] = "main".into();
+    mount.write("roles/dev", role).await.expect("a role");
+    let issued = mount.creds().await.expect("a key");
+    mount.revoke(&issued).await.expect("taken");
+    let [id] = &bench.rows().await[..] else { panic!("its row stays") };
+    let row = mount.read(&format!("keys/{id}")).await.expect("a row").data.expect("data");
+    assert_eq!(row["state"], "revoking");
+    bench.advance(Duration::from_secs(120)).await;
+    mount.tick().await;
+    eventually("the vendor has confirmed it", async || bench.rows().await.is_empty()).await;
+}
