@@ -36,7 +36,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
             .describe(
                 "An account at an AI vendor and the admin credential that makes keys in it. Credentials are written and\nnever read back. A write asks the vendor whether the credential works and names the permission that is missing;\nverify=false skips that. A write that changes provider, api_url, proxy_url or ca_cert, or sets allow_http, must carry\nthe credential again.",
             )
-            .fields(vendors::all_fields(account_fields))
+            .fields(|| vendors::all_fields(account_fields))
             .write("Write a vendor account.", exists, write)
             .on(Operation::Patch, "Change some fields of a vendor account; null clears one.", write)
             .on(Operation::Read, "Read a vendor account, without its credential.", read)

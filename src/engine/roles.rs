@@ -23,7 +23,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
             .describe(
                 "A role says what a key of an account may do and how long it lives; creds/<role> makes such keys.\nDeleting a role makes no more keys; leases that live are revoked as ever and cannot be renewed.",
             )
-            .fields(vendors::all_fields(scope_fields))
+            .fields(|| vendors::all_fields(scope_fields))
             .write("Write a role.", exists, write)
             .on(Operation::Patch, "Change some fields of a role; null clears one.", write)
             .on(Operation::Read, "Read a role.", read)

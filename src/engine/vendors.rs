@@ -11,7 +11,7 @@ use crate::schema::{Field, Invalid, Values};
 /// Every vendor's fields of one sort, each once; the help says whose they are.
 pub fn all_fields(of: fn(&About) -> &Vec<Field>) -> Vec<Field> {
     let mut fields: BTreeMap<&str, (Field, Vec<String>)> = BTreeMap::new();
-    for about in providers::ALL.iter().map(|vendor| vendor.about()).chain([providers::custom()]) {
+    for about in providers::all().map(|vendor| vendor.about()).chain([providers::custom()]) {
         for field in of(about) {
             let required = if field.required { ", required" } else { "" };
             let note = format!("{}{required}: {}", about.name, field.help);
@@ -31,7 +31,7 @@ pub fn own_fields(
 ) -> Result<(Values, Option<String>), Invalid> {
     let own = of(vendor.about());
     let (values, unknown) = Values::parse(own, sent)?;
-    let known = all_fields(of);
+    let known = if unknown.is_empty() { Vec::new() } else { all_fields(of) };
     if let Some(field) = unknown.iter().find(|name| known.iter().any(|field| field.name == name.as_str())) {
         let names: Vec<_> = own.iter().map(|field| field.name.as_ref()).collect();
         let problem = format!("is not a field of provider {}, which has {}", vendor.about().name, names.join(", "));
@@ -46,7 +46,7 @@ pub fn named(name: &str, account: &Object) -> Result<Arc<dyn Vendor>, Invalid> {
         return providers::define(account);
     }
     providers::by_name(name).ok_or_else(|| {
-        let names = providers::ALL.iter().map(|vendor| vendor.about().name.as_ref()).chain([CUSTOM]);
+        let names = providers::all().map(|vendor| vendor.about().name.as_ref()).chain([CUSTOM]);
         Invalid::new("provider", format!("expected one of {}", names.collect::<Vec<_>>().join(", ")))
     })
 }

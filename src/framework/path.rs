@@ -35,8 +35,8 @@ pub struct Path<M> {
     /// A line for the list of paths.
     pub(super) synopsis: &'static str,
     pub(super) description: &'static str,
-    /// Fields known at run time only, taken by every operation that writes: for help and OpenAPI.
-    pub(super) fields: Vec<Field>,
+    /// Fields known at run time only, taken by every operation that writes: for help and OpenAPI, which alone ask for them.
+    more_fields: Option<fn() -> Vec<Field>>,
     pub(super) operations: BTreeMap<Operation, Handler<M>>,
     pub(super) exists: Option<Exists<M>>,
 }
@@ -53,7 +53,7 @@ impl<M: Send + Sync + 'static> Path<M> {
             pattern: Pattern::new(pattern),
             synopsis,
             description: "",
-            fields: Vec::new(),
+            more_fields: None,
             operations: BTreeMap::new(),
             exists: None,
         }
@@ -66,8 +66,8 @@ impl<M: Send + Sync + 'static> Path<M> {
     }
 
     /// Fields that are known at run time only; the handler finds them in `Call::more`.
-    pub fn fields(mut self, fields: Vec<Field>) -> Self {
-        self.fields = fields;
+    pub fn fields(mut self, fields: fn() -> Vec<Field>) -> Self {
+        self.more_fields = Some(fields);
         self
     }
 
@@ -104,7 +104,8 @@ impl<M: Send + Sync + 'static> Path<M> {
     pub(super) fn all_fields(&self, operation: &Operation) -> Vec<Field> {
         let writes = matches!(operation, Operation::Create | Operation::Update | Operation::Patch);
         let own = self.own_fields(operation);
-        own.iter().chain(self.fields.iter().filter(|_| writes)).cloned().collect()
+        let more = self.more_fields.filter(|_| writes).map(|fields| fields()).unwrap_or_default();
+        own.iter().cloned().chain(more).collect()
     }
 
     fn own_fields(&self, operation: &Operation) -> &[Field] {
@@ -130,7 +131,7 @@ impl<M: Send + Sync + 'static> Path<M> {
         let (values, unknown) = Values::parse(self.own_fields(operation), &body)?;
         let mut warnings = Vec::new();
         let mut more = Object::new();
-        if self.fields.is_empty() {
+        if self.more_fields.is_none() {
             warnings.extend(unrecognized(&unknown));
         } else {
             more.extend(unknown.into_iter().filter_map(|name| body.remove_entry(&name)));

@@ -31,7 +31,7 @@ form! {
 async fn list(_: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
     let limit = arguments.limit().unwrap_or(usize::MAX);
     let after = arguments.after.unwrap_or_default();
-    let all = providers::ALL.iter().map(|vendor| vendor.about()).chain([providers::custom()]);
+    let all = providers::all().map(|vendor| vendor.about()).chain([providers::custom()]);
     let mut names: Vec<String> = all.map(|about| about.name.to_string()).collect();
     names.sort();
     Ok(Response::list(names.into_iter().filter(|name| *name > after).take(limit).collect(), Object::new()))

@@ -125,13 +125,6 @@ mod tests {
     }
 
     #[test]
-    fn every_definition_of_ours_is_valid() {
-        for text in super::super::DEFINITIONS {
-            Declared::read(text).map(drop).unwrap_or_else(|problem| panic!("{problem}\nin {text}"));
-        }
-    }
-
-    #[test]
     fn a_valid_definition_is_taken_as_an_object_and_as_text() {
         for definition in [good(), good().to_string().into()] {
             let vendor = define(&Map::from_iter([(DEFINITION.to_owned(), definition)])).expect("valid");

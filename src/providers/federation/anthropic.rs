@@ -12,7 +12,7 @@ use crate::schema::{Field, Kind, Values};
 /// Anthropic: tokens of a service account by workload identity federation; its API makes no keys.
 ///
 /// Facts are from the vendor's SDK 2.12.0 (the exchange, its headers, the limits of issuers and rules).
-pub(super) fn vendor() -> Federated {
+pub(in super::super) fn vendor() -> Federated {
     Federated::new(Terms {
         name: "anthropic",
         title: "Anthropic",

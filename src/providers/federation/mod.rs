@@ -11,13 +11,6 @@ mod openrouter;
 mod trust;
 mod vendor;
 
-pub(super) use openrouter::Management;
-
-use std::sync::Arc;
-
-use super::Vendor;
-
-/// Every vendor that gives tokens for assertions.
-pub(super) fn all() -> [Arc<dyn Vendor>; 3] {
-    [anthropic::vendor(), openai::vendor(), openrouter::vendor()].map(|vendor| Arc::new(vendor) as Arc<dyn Vendor>)
-}
+pub(super) use anthropic::vendor as anthropic;
+pub(super) use openai::vendor as openai;
+pub(super) use openrouter::{Management, vendor as openrouter};

@@ -12,7 +12,7 @@ use crate::schema::{Field, Kind, Values};
 /// OpenAI: tokens of a project's service account by workload identity federation. `openai` makes keys with an admin key.
 ///
 /// Facts are from the vendor's SDK 3.54.0 and its reference of token exchange of 2026-06 to 2026-11.
-pub(super) fn vendor() -> Federated {
+pub(in super::super) fn vendor() -> Federated {
     Federated::new(Terms {
         name: "openai-federated",
         title: "OpenAI (federated)",

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// OpenRouter: tokens that act as one API key of a workspace. `openrouter` makes keys.
 ///
 /// Facts are from the vendor's SDK 1.3.84 and its guide to workload identity of 2026.
-pub(super) fn vendor() -> Federated {
+pub(in super::super) fn vendor() -> Federated {
     Federated::new(Terms {
         name: "openrouter-federated",
         title: "OpenRouter (federated)",

@@ -16,7 +16,7 @@ use crate::schema::{Field, Invalid, Values};
 
 /// A vendor whose tokens are exchanged for assertions about who asks. Roles have no fields: what a token may do is in the
 /// vendor's own rule, and a role cannot widen what the config names.
-pub(super) struct Federated {
+pub(in super::super) struct Federated {
     about: About,
     terms: Terms,
 }

@@ -130,7 +130,7 @@ impl Console {
 
     /// A config that leaves the vendor's URL to its default is written with the simulator's.
     fn at_simulator(&self, command: &str) -> String {
-        let vendor = providers::ALL.iter().find(|vendor| {
+        let vendor = providers::all().find(|vendor| {
             command.contains(" ai/config/") && command.contains(&format!("provider={} ", vendor.about().name))
         });
         match vendor {

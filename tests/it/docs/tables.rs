@@ -32,7 +32,7 @@ pub async fn fill(text: &str) -> String {
 async fn table(mount: &Mounted, name: &str) -> String {
     let words: Vec<&str> = name.split(' ').collect();
     let about = |name: &str| {
-        let vendor = providers::ALL.iter().find(|vendor| vendor.about().name == name);
+        let vendor = providers::all().find(|vendor| vendor.about().name == name);
         vendor.unwrap_or_else(|| panic!("no vendor {name}")).about()
     };
     match words[..] {
@@ -53,7 +53,7 @@ async fn vendors(mount: &Mounted) -> String {
     let mut text = String::from(
         "| vendor | `provider=` | limits per key | expiry at the vendor | revoked | lost keys found | not used yet |\n|---|---|---|---|---|---|---|\n",
     );
-    for vendor in providers::ALL.iter() {
+    for vendor in providers::all() {
         let data = described(mount, vendor.about()).await;
         text.push_str(&format!(
             "| {} | `{}` | {} | {} | {} | {} | {} |\n",
@@ -73,7 +73,7 @@ async fn vendors(mount: &Mounted) -> String {
 async fn others(mount: &Mounted) -> String {
     let told = super::read(super::VENDORS);
     let mut text = String::new();
-    for vendor in providers::ALL.iter() {
+    for vendor in providers::all() {
         let about = vendor.about();
         if told.contains(&format!("<!-- generated: facts {} -->", about.name)) {
             continue;
@@ -92,7 +92,7 @@ async fn others(mount: &Mounted) -> String {
 /// When each vendor ends a key by itself.
 async fn expiry(mount: &Mounted) -> String {
     let mut text = String::from("| vendor | expiry at the vendor | without Vault a key ends |\n|---|---|---|\n");
-    for vendor in providers::ALL.iter() {
+    for vendor in providers::all() {
         let data = described(mount, vendor.about()).await;
         let ends = match vendor.about().can.expiry {
             Expiry::Never => "never",
@@ -171,8 +171,7 @@ async fn common_fields(mount: &Mounted, path: &str) -> String {
     let help = help["help"].as_str().expect("text");
     let (_, parameters) = help.split_once("## PARAMETERS\n\n").expect("parameters");
     let (parameters, _) = parameters.split_once("\n## ").unwrap_or((parameters, ""));
-    let of_vendors: Vec<&str> = providers::ALL
-        .iter()
+    let of_vendors: Vec<&str> = providers::all()
         .flat_map(|vendor| vendor.about().account.iter().chain(&vendor.about().scope))
         .map(|field| field.name.as_ref())
         .collect();

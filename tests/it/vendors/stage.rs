@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use vault_plugin_secrets_ai::base::{Clock, SystemClock, SystemRng, Time, random_base32, random_hex};
 use vault_plugin_secrets_ai::providers::{
-    ALL, Account, Cx, End, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
-    Source, Vendor, by_name,
+    Account, Cx, End, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
+    Source, Vendor, all, by_name,
 };
 use vault_plugin_secrets_ai::schema::{Field, Values};
 
@@ -160,7 +160,7 @@ impl Stage {
         let mut stages: Vec<_> = CASES.iter().flat_map(ways).collect();
         let examples = Simulator::start().get("/_control/examples").await;
         let examples = examples.as_object().expect("examples");
-        for name in ALL.iter().map(|vendor| vendor.about().name.to_string()).filter(|name| case(name).is_none()) {
+        for name in all().map(|vendor| vendor.about().name.to_string()).filter(|name| case(name).is_none()) {
             assert!(examples.contains_key(&name), "the simulator has no example for {name}");
             stages.push(Self::of_example(&name).await);
         }
