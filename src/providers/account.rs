@@ -18,14 +18,19 @@ pub struct Account {
     pub client_url: String,
     /// Fields that are not secret.
     pub identity: Values,
-    /// The credential that is presented, or the chief one of several; none where nothing is stored and the account
-    /// presents what the vendor gives for an assertion.
-    pub credential: Option<Secret>,
     /// Every field that is secret, by its name.
     pub secrets: BTreeMap<String, Secret>,
+    /// Name of the secret that is presented, or of the chief one of several; none where nothing is stored and the account
+    /// presents what the vendor gives for an assertion.
+    pub credential_field: Option<String>,
 }
 
 impl Account {
+    /// The secret that is presented, or the chief one of several.
+    pub fn credential(&self) -> Option<&Secret> {
+        self.secrets.get(self.credential_field.as_ref()?)
+    }
+
     /// A secret by the name of its field; empty where there is none.
     pub(super) fn secret(&self, field: &str) -> &str {
         self.secrets.get(field).map(Secret::expose).unwrap_or_default()
@@ -60,8 +65,10 @@ impl Account {
             }
             secrets.insert(field.name.to_string(), Secret::from(secret));
         }
-        let credential = credential.map(|field| values.need(field)).transpose()?.map(Secret::from);
-        Ok(Self { endpoint, client_url, identity, credential, secrets })
+        if let Some(field) = credential {
+            values.need(field)?;
+        }
+        Ok(Self { endpoint, client_url, identity, secrets, credential_field: credential.map(str::to_owned) })
     }
 
     /// Checks that nobody between here and the vendor reads what the account presents. Where a credential is stored, a
@@ -72,7 +79,7 @@ impl Account {
     /// # Errors
     /// Names the field `ca_cert` or `proxy_url`.
     pub fn check_network(&self, network: &Network) -> Result<(), Invalid> {
-        if self.credential.is_some() {
+        if self.credential_field.is_some() {
             return Ok(());
         }
         if network.ca_cert.is_some() {

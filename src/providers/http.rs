@@ -113,23 +113,40 @@ impl Http {
     }
 
     /// The token that is held, or a fresh one: one for all who wait for it. Not used any more `TOKEN_MARGIN` before its end.
-    pub(super) async fn held_token<F>(&self, now: Time, fresh: impl FnOnce() -> F) -> Result<Secret, Fault>
+    ///
+    /// # Errors
+    /// What `fresh` fails with; `Busy` where there is none before the deadline, however many have failed to get one before.
+    pub(super) async fn held_token<F>(
+        &self,
+        now: Time,
+        deadline: Instant,
+        fresh: impl FnOnce() -> F,
+    ) -> Result<Secret, Fault>
     where
         F: Future<Output = Result<Token, Fault>>,
     {
-        let mut held = self.token.lock().await;
-        if let Some(token) = held.as_ref().filter(|token| now + TOKEN_MARGIN < token.expires) {
-            return Ok(token.value.clone());
-        }
-        let token = fresh().await?;
-        let value = token.value.clone();
-        *held = Some(token);
-        Ok(value)
+        let held = async {
+            let mut held = self.token.lock().await;
+            if let Some(token) = held.as_ref().filter(|token| now + TOKEN_MARGIN < token.expires) {
+                return Ok(token.value.clone());
+            }
+            let token = fresh().await?;
+            let value = token.value.clone();
+            *held = Some(token);
+            Ok(value)
+        };
+        let late = || Fault::new(FaultKind::Busy { after: None }, "was not called: its token did not come in time");
+        timeout_at(deadline, held).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Forgets the token that the vendor refuses.
-    pub(super) async fn forget_token(&self) {
-        *self.token.lock().await = None;
+    /// Forgets a token that the vendor refuses, where it is still the one that is held.
+    pub(super) fn forget_token(&self, refused: &Secret) {
+        // Whoever holds the lock is about to replace it.
+        if let Ok(mut held) = self.token.try_lock()
+            && held.as_ref().is_some_and(|token| token.value.expose() == refused.expose())
+        {
+            *held = None;
+        }
     }
 
     /// Waits for a turn. None where there was none before the deadline.
@@ -431,6 +448,25 @@ mod tests {
         });
         let body = base64::engine::general_purpose::STANDARD.encode(made.cert.der());
         (at, format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"))
+    }
+
+    #[tokio::test]
+    async fn a_token_is_waited_for_until_the_deadline_and_forgotten_only_where_it_was_refused() {
+        let http = with(|_| ()).expect("client");
+        let now: Time = "2026-11-24T12:00:00Z".parse().expect("a time");
+        let token = |value: &str| Token { value: value.into(), expires: now + Duration::from_secs(600) };
+        let soon = || Instant::now() + Duration::from_millis(20);
+        let hangs = http.held_token(now, soon(), std::future::pending::<Result<Token, Fault>>);
+        assert_eq!(hangs.await.expect_err("late").kind, FaultKind::Busy { after: None });
+        let held = async |fresh: &str| {
+            let fresh = token(fresh);
+            http.held_token(now, soon(), async || Ok(fresh)).await.expect("a token").expose().to_owned()
+        };
+        assert_eq!(held("one").await, "one");
+        http.forget_token(&"zero".into());
+        assert_eq!(held("two").await, "one", "another one was refused");
+        http.forget_token(&"one".into());
+        assert_eq!(held("two").await, "two");
     }
 
     #[tokio::test]

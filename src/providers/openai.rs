@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(account.client_url, DEFAULT_URL);
         assert_eq!(account.identity.text("api_url"), Some(DEFAULT_URL));
         assert_eq!(account.identity.get("admin_key"), None);
-        assert_eq!(account.credential.as_ref().map(Secret::expose), Some("sk-admin-1"));
+        assert_eq!(account.credential().map(Secret::expose), Some("sk-admin-1"));
         for bad in ["sk-admin-1\n", "sk admin", "sk-ädmin"] {
             let error = OpenAi.account(&values(json!({"admin_key": bad, "project_id": "proj_1"}))).expect_err("bad");
             assert_eq!(error.field, "admin_key");

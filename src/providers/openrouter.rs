@@ -121,7 +121,7 @@ impl Vendor for OpenRouter {
 
     async fn probe(&self, cx: &Cx<'_>) -> Result<Probe, Fault> {
         let session = Session::new(cx).await?;
-        session.close(session.probe().await).await
+        session.probe().await
     }
 
     async fn issue(&self, cx: &Cx<'_>, order: &Order<'_>) -> Result<Issued, Fault> {
@@ -129,12 +129,12 @@ impl Vendor for OpenRouter {
             return Err(Fault::invalid("makes no management key by its API"));
         }
         let session = Session::new(cx).await?;
-        session.close(session.issue(order).await).await
+        session.issue(order).await
     }
 
     async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
         let session = Session::new(cx).await?;
-        session.close(session.end(key).await).await
+        session.end(key).await
     }
 
     async fn extend(&self, _: &Cx<'_>, _: &Ref, _: Time) -> Result<Time, Fault> {
@@ -144,7 +144,7 @@ impl Vendor for OpenRouter {
 
     async fn list(&self, cx: &Cx<'_>, prefix: &str, from: Option<Cursor>) -> Result<Page, Fault> {
         let session = Session::new(cx).await?;
-        session.close(session.list(prefix, from.as_ref()).await).await
+        session.list(prefix, from.as_ref()).await
     }
 }
 
@@ -156,25 +156,11 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     async fn new(cx: &'a Cx<'a>) -> Result<Self, Fault> {
-        let talk = match cx.account.credential {
+        let talk = match cx.account.credential_field {
             Some(_) => Talk::new(cx, TITLE)?,
             None => Management::present(cx).await?,
         };
         Ok(Self { talk, workspace: cx.account.identity.text("workspace_id") })
-    }
-
-    /// The outcome of the operation. A token that was refused is not presented again.
-    async fn close<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
-        if outcome.as_ref().is_err_and(|fault| fault.kind == FaultKind::Refused) {
-            self.forget_token().await;
-        }
-        outcome
-    }
-
-    async fn forget_token(&self) {
-        if self.talk.cx.account.credential.is_none() {
-            self.talk.cx.http.forget_token().await;
-        }
     }
 
     async fn probe(&self) -> Result<Probe, Fault> {
@@ -191,14 +177,13 @@ impl<'a> Session<'a> {
                 }
             }
             // Whether a token may ask about itself is not documented; what follows tells whether it can do its work.
-            Err(failure) if failure.is_refusal() && self.talk.cx.account.credential.is_none() => {}
+            Err(failure) if failure.is_refusal() && self.talk.cx.account.credential_field.is_none() => {}
             Err(failure) => return Err(failure.into()),
         }
         for (part, call) in [("keys", self.keys_page(0)), ("guardrails", self.guardrails_page(0))] {
             match self.talk.send(call).await {
                 Ok(answer) => drop(answer.need_list("/data")?),
                 Err(failure) if failure.is_refusal() => {
-                    self.forget_token().await;
                     probe.missing.push(format!("the management key cannot list {part} ({})", failure.fault));
                 }
                 Err(failure) => return Err(failure.into()),

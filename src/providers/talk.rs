@@ -35,16 +35,18 @@ pub(super) struct Talk<'a> {
     pub(super) title: &'a str,
     headers: HeaderMap,
     secrets: Vec<Secret>,
-    deadline: Instant,
+    pub(super) deadline: Instant,
     envelope: Envelope<'a>,
     url_field: &'a str,
+    /// The token that is presented, where the account's `Http` holds it for others too.
+    held: Option<Secret>,
 }
 
 impl<'a> Talk<'a> {
     /// An operation that presents the account's credential as a bearer token. `title` is the vendor's, for the log.
     pub(super) fn new(cx: &'a Cx<'a>, title: &'a str) -> Result<Self, Fault> {
         let none = || Fault::new(FaultKind::Refused, "was not called: the account has no credential");
-        Self::bare(cx, title)?.bearer(cx.account.credential.as_ref().ok_or_else(none)?)
+        Self::bare(cx, title)?.bearer(cx.account.credential().ok_or_else(none)?)
     }
 
     /// An operation that presents nothing yet. The account's secrets are hidden in its texts.
@@ -52,7 +54,7 @@ impl<'a> Talk<'a> {
         cx.http.check(&cx.account.endpoint).map_err(|problem| Fault::invalid(format!("was not called: {problem}")))?;
         let secrets = cx.account.secrets.values().cloned().collect();
         let (headers, deadline) = (HeaderMap::new(), Instant::now() + BUDGET);
-        Ok(Self { cx, title, headers, secrets, deadline, envelope: Envelope::Common, url_field: "api_url" })
+        Ok(Self { cx, title, headers, secrets, deadline, envelope: Envelope::Common, url_field: "api_url", held: None })
     }
 
     /// Reads the vendor's errors out of another envelope.
@@ -76,6 +78,13 @@ impl<'a> Talk<'a> {
     /// Presents this as a bearer token.
     pub(super) fn bearer(self, credential: &Secret) -> Result<Self, Fault> {
         self.secret_header(AUTHORIZATION, &format!("Bearer {}", credential.expose()))
+    }
+
+    /// Presents a token that the account's `Http` holds, until the vendor refuses it.
+    pub(super) fn held(mut self, token: Secret) -> Result<Self, Fault> {
+        self.hide(&token);
+        let talk = self.bearer(&token)?;
+        Ok(Self { held: Some(token), ..talk })
     }
 
     /// Presents a user and a password (RFC 7617).
@@ -118,6 +127,7 @@ impl<'a> Talk<'a> {
             deadline: Instant::now() + UNDO,
             envelope: self.envelope,
             url_field: self.url_field,
+            held: self.held.clone(),
         }
     }
 
@@ -150,6 +160,10 @@ impl<'a> Talk<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            // Not after a 403: such a token is good, and may not do this.
+            if let Some(token) = self.held.as_ref().filter(|_| failure.vendor_said(401)) {
+                self.cx.http.forget_token(token);
+            }
             debug!(vendor = self.title, method = %call.method, path = self.shown(&call.path()), tries, fault = %failure.fault, "a call failed");
             let wait = wait_before_retry(call.repeatable, &failure.fault.kind, tries, self.cx.rng);
             let wait = as_told(wait, failure.after);
@@ -314,8 +328,8 @@ mod tests {
             endpoint: url.parse().expect("a URL"),
             client_url: url.to_owned(),
             identity: Values::default(),
-            credential: Some("admin-credential-1".into()),
             secrets: BTreeMap::from([("key".into(), "admin-credential-1".into())]),
+            credential_field: Some("key".into()),
         };
         let http = Http::new(network).expect("a client");
         let cx =

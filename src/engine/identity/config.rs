@@ -254,6 +254,13 @@ fn warnings(
             config.algorithm.name()
         ));
     }
+    let next = keys.next(mount.clock.now());
+    if let Some(key) = next.filter(|_| config.distribution == Distribution::Uploaded) {
+        warnings.push(format!(
+            "key {} signs by itself once it is active: upload identity/keys to every vendor before, or delete identity/keys/{0}",
+            key.kid
+        ));
+    }
     if config.distribution == Distribution::Discovery {
         if issuer.is_local() {
             warnings.push("no vendor can reach a loopback issuer: discovery is for tests only".into());

@@ -1,6 +1,8 @@
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::sync::OnceCell;
 
 use super::super::accounts::Owner;
@@ -10,7 +12,7 @@ use super::super::upstream;
 use super::at_vendor::{end, end_by_name, is_settled, list};
 use super::ledger::{AccountId, Held, Row, State};
 use crate::base::Time;
-use crate::logical::Result;
+use crate::logical::{Error, Result};
 use crate::providers::{Fault, FaultKind, Find, Found, KeyName};
 
 /// One pass of the sweep over the rows: one listing an account at the most, and no more tries at an account that is out.
@@ -63,7 +65,9 @@ impl<'a> Round<'a> {
     }
 
     pub async fn settle(&self, id: String) {
-        if let Err(error) = self.try_settle(&id).await {
+        // A row that we stumble over must not keep the others from being settled.
+        let settled = AssertUnwindSafe(self.try_settle(&id)).catch_unwind().await;
+        if let Err(error) = settled.unwrap_or_else(|_| Err(Error::internal("settling it panicked"))) {
             self.mount.ledger.failed(&id);
             tracing::warn!(mount = self.mount.tag, id, %error, "a key could not be settled yet");
         }

@@ -1,6 +1,7 @@
 use reqwest::Url;
 
 use super::Credentials;
+use super::credentials::SECRET_ACCESS_KEY;
 use super::endpoint::Partition;
 use crate::providers::Account;
 use crate::providers::account::base_url;
@@ -41,7 +42,13 @@ impl Base {
     pub(in crate::providers) fn account(self, identity: Values) -> Account {
         // What clients set as their base URL (botocore 1.44.8, `bedrock-runtime`).
         let client_url = format!("https://bedrock-runtime.{}.amazonaws.com", self.region);
-        let credential = Some(self.credentials.secret_access_key.clone());
-        Account { endpoint: self.endpoint, client_url, identity, credential, secrets: self.credentials.into_secrets() }
+        let credential_field = Some(SECRET_ACCESS_KEY.to_owned());
+        Account {
+            endpoint: self.endpoint,
+            client_url,
+            identity,
+            secrets: self.credentials.into_secrets(),
+            credential_field,
+        }
     }
 }

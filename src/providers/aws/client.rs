@@ -284,8 +284,8 @@ mod tests {
             endpoint: "https://iam.amazonaws.com".parse().expect("a URL"),
             client_url: String::new(),
             identity: Values::default(),
-            credential: Some(credentials.secret_access_key.clone()),
             secrets: credentials.into_secrets(),
+            credential_field: None,
         };
         let http = Http::new(&Network::default()).expect("a client");
         let cx =

@@ -14,7 +14,7 @@ pub(in crate::providers) struct Credentials {
 }
 
 const ACCESS_KEY_ID: &str = "access_key_id";
-const SECRET_ACCESS_KEY: &str = "secret_access_key";
+pub(super) const SECRET_ACCESS_KEY: &str = "secret_access_key";
 const SESSION_TOKEN: &str = "session_token";
 /// Ids of IAM users' access keys and of temporary ones begin so (IAM User Guide, "Unique identifiers").
 const LONG_TERM: &str = "AKIA";

@@ -109,16 +109,14 @@ impl Auth {
             Self::Basic { user, password } => talk.basic(secret(user), secret(password)),
             Self::Token { .. } | Self::GoogleServiceAccount { .. } => {
                 let token = self.token(&talk).await?;
-                let mut talk = talk.secret_header(AUTHORIZATION, &format!("Bearer {}", token.expose()))?;
-                talk.hide(&token);
-                Ok(talk)
+                talk.held(token)
             }
         }
     }
 
     async fn token(&self, talk: &Talk<'_>) -> Result<Secret, Fault> {
         let now = talk.cx.clock.now();
-        talk.cx.http.held_token(now, || self.fresh_token(talk, now)).await
+        talk.cx.http.held_token(now, talk.deadline, || self.fresh_token(talk, now)).await
     }
 
     async fn fresh_token(&self, talk: &Talk<'_>, now: Time) -> Result<Token, Fault> {

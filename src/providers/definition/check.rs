@@ -1,7 +1,7 @@
 //! What a definition must keep to, beyond its form: every source is known where it stands, every limit is used, nothing
 //! that a role or an account declares is dropped without a word.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use super::term::{Form, Term};
 const LONGEST_LAG: Duration = Duration::from_secs(30 * 60);
 /// Shortest name that holds the mount's tag and a row's id.
 const SHORTEST_NAME: usize = 32;
+/// Longest name of a field, of an account, of a role or of a lease's answer.
+const LONGEST_FIELD: usize = 64;
 /// Fields of every config and every role.
 const CONFIG_FIELDS: [&str; 11] = [
     "name",
@@ -37,6 +39,8 @@ const ROLE_FIELDS: [&str; 5] = ["name", "config", "ttl", "max_ttl", "name_templa
 /// Headers that are not a definition's to set.
 const OWN_HEADERS: [&str; 6] =
     ["authorization", "host", "content-length", "content-type", "transfer-encoding", "connection"];
+/// Longest value of a header that a definition sets, in bytes.
+const LONGEST_HEADER: usize = 256;
 /// What can be limited per key.
 const LIMITS: [&str; 5] = ["models", "permissions", "spend", "rate", "ip"];
 /// What an API may have that is not used.
@@ -85,8 +89,8 @@ pub(super) fn check(definition: &Definition) -> Checked {
     }
     words("limits", &definition.limits, &LIMITS)?;
     words("unused", &definition.unused, &UNUSED)?;
-    headers("headers", definition.headers.keys())?;
-    headers("client_headers", definition.client_headers.keys())?;
+    headers("headers", &definition.headers)?;
+    headers("client_headers", &definition.client_headers)?;
     if definition.errors.is_empty() {
         return problem(
             "errors",
@@ -109,9 +113,8 @@ fn fields(at: &str, fields: &[FieldSpec], taken: &[&str]) -> Checked {
     let mut seen = BTreeSet::new();
     for (place, field) in fields.iter().enumerate() {
         let at = format!("{at}[{place}]");
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if field.name.is_empty() || field.name.len() > 64 || !field.name.chars().all(plain) {
-            return problem(format!("{at}.name"), "must be of a-z, 0-9 and _, at most 64");
+        if !is_name(&field.name) {
+            return problem(format!("{at}.name"), format!("must be of a-z, 0-9 and _, at most {LONGEST_FIELD}"));
         }
         if taken.contains(&field.name.as_str()) || !seen.insert(&field.name) {
             return problem(format!("{at}.name"), format!("{:?} is taken", field.name));
@@ -131,6 +134,11 @@ fn fields(at: &str, fields: &[FieldSpec], taken: &[&str]) -> Checked {
     Ok(())
 }
 
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    (1..=LONGEST_FIELD).contains(&text.len()) && text.chars().all(plain)
+}
+
 fn words(at: &str, given: &[String], known: &[&str]) -> Checked {
     match given.iter().position(|word| !known.contains(&word.as_str())) {
         Some(place) => problem(format!("{at}[{place}]"), format!("expected one of {}", known.join(", "))),
@@ -138,13 +146,27 @@ fn words(at: &str, given: &[String], known: &[&str]) -> Checked {
     }
 }
 
-fn headers<'a>(at: &str, names: impl Iterator<Item = &'a String>) -> Checked {
-    for name in names {
-        if HeaderName::try_from(name.as_str()).is_err() || OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+fn headers(at: &str, headers: &BTreeMap<String, String>) -> Checked {
+    for (name, value) in headers {
+        if !is_free(name) {
             return problem(at, format!("{name:?} is no header that a definition can set"));
+        }
+        // Those for clients are handed out with the keys, and may end in files that shells read.
+        if value.len() > LONGEST_HEADER
+            || !value.chars().all(|c| c.is_ascii_alphanumeric() || " /-._~:@+,=;".contains(c))
+        {
+            return problem(
+                format!("{at}.{name}"),
+                format!("must be of letters, digits, spaces and /-._~:@+,=; and at most {LONGEST_HEADER} long"),
+            );
         }
     }
     Ok(())
+}
+
+/// Whether it is a header that is left to definitions.
+fn is_free(name: &str) -> bool {
+    HeaderName::try_from(name).is_ok() && !OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str())
 }
 
 fn pointer(at: &str, text: &str) -> Checked {
@@ -177,7 +199,7 @@ impl<'a> Walk<'a> {
             let whole = if text.starts_with('/') { format!("https://localhost{text}") } else { text.clone() };
             base_url("url", &whole)
                 .map_err(|invalid| Problem { at: "auth.token.url".into(), text: invalid.problem })?;
-            headers("auth.token.headers", names.keys())?;
+            headers("auth.token.headers", names)?;
             let secret = definition.account.iter().filter(|field| field.kind == KindSpec::Secret);
             let secret: Vec<Source> = secret.map(|field| Source::Secret(field.name.clone())).collect();
             self.allowed.extend(secret.iter().cloned());
@@ -189,7 +211,7 @@ impl<'a> Walk<'a> {
         }
         if let Auth::Header { name, .. } = &definition.auth
             && !name.eq_ignore_ascii_case("authorization")
-            && headers("auth.header.name", std::iter::once(name)).is_err()
+            && !is_free(name)
         {
             return problem("auth.header.name", format!("{name:?} is no header"));
         }
@@ -278,8 +300,13 @@ impl<'a> Walk<'a> {
             for (name, pick) in step.take.iter().chain(&step.show) {
                 pointer(&format!("{at}.take.{name}"), &pick.at)?;
             }
-            if let Some(name) = step.show.keys().find(|name| SHOWN.contains(&name.as_str())) {
-                return Err(Problem { at: format!("{at}.show"), text: format!("{name:?} is taken") });
+            for name in step.show.keys() {
+                let text = match is_name(name) {
+                    true if !SHOWN.contains(&name.as_str()) => continue,
+                    true => format!("{name:?} is taken"),
+                    false => format!("{name:?} must be of a-z, 0-9 and _, at most {LONGEST_FIELD}"),
+                };
+                return Err(Problem { at: format!("{at}.show"), text });
             }
             for name in step.take.keys() {
                 match name.as_str() {
@@ -301,7 +328,10 @@ impl<'a> Walk<'a> {
             }
             self.allowed.extend(taken.iter().cloned());
             if let Some(undo) = &step.undo {
+                // What is sent only to undo limits no key.
+                let used = self.used.clone();
                 self.step(&format!("{at}.undo"), undo)?;
+                self.used = used;
             }
         }
         let lacks = |at: &str, text: &str| Err(Problem { at: at.into(), text: text.into() });

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::super::account::base_url;
 use super::super::answer::{as_name, parse_time};
@@ -13,6 +14,9 @@ use super::source::Scene;
 use super::step::{Made, Outcome, Session, entry};
 use crate::base::{Secret, Time};
 use crate::schema::{Field, Invalid, Kind, Values};
+
+/// Largest part of a request that is made by going through a list of a role, in bytes.
+const LARGEST_LIST: usize = 256 * 1024;
 
 /// A vendor that a definition declares.
 pub(in super::super) struct Declared {
@@ -146,6 +150,15 @@ impl Vendor for Declared {
             }
         }
         check_needs(&self.definition.role, &scope)?;
+        let bodies = self.definition.create.iter().filter_map(|step| step.body.as_ref());
+        for (list, size) in bodies.flat_map(|body| body.lists(&scope)) {
+            if size > LARGEST_LIST {
+                let problem = format!(
+                    "makes a request of more than {LARGEST_LIST} bytes: shorten it, or the lists that each of its entries is sent with"
+                );
+                return Err(Invalid::new(list, problem));
+            }
+        }
         Ok(Scope(scope))
     }
 
@@ -237,7 +250,11 @@ impl Vendor for Declared {
         let scene = Scene { prefix: Some(prefix), ..self.scene(cx) };
         let at = from.as_ref().map(|Cursor(at)| at.as_str());
         // A first page needs no parameter: a page's number has its default, and the others start without one.
-        let extra: Vec<_> = at.map(|at| (parameter(&listing.pages), at)).into_iter().collect();
+        let sent = at.map(|at| match &listing.pages {
+            Pages::Offset { .. } | Pages::Number { .. } => at.split_once(' ').map_or(at, |(number, _)| number),
+            Pages::None | Pages::Cursor { .. } | Pages::After { .. } => at,
+        });
+        let extra: Vec<_> = sent.map(|at| (parameter(&listing.pages), at)).into_iter().collect();
         let answer = session.list(listing, &scene, &extra).await?;
         let entries = match answer.at(&listing.items) {
             None if listing.absent_is_empty => &[],
@@ -250,7 +267,9 @@ impl Vendor for Declared {
             let created = listing.entry.get("created").and_then(|pick| pick.value(value)).and_then(parse_time);
             Some(Found { name, is_key: true, key: entry(listing, id, value)?, created })
         });
-        let last_id = || entries.last().and_then(|value| listing.entry.get("id")?.text(value));
+        let id_of = |value: &Value| listing.entry.get("id")?.text(value);
+        let last_id = || entries.last().and_then(id_of);
+        let first_id = entries.first().map(|value| id_of(value).unwrap_or_default());
         let next = match &listing.pages {
             Pages::None => None,
             Pages::Cursor { at, .. } => at.text(answer.body()),
@@ -258,17 +277,21 @@ impl Vendor for Declared {
                 Some(last_id().ok_or_else(|| answer.lacks("an id to go on from"))?)
             }
             Pages::After { .. } => None,
-            Pages::Offset { .. } => next_number(at, 0, entries.len(), entries.len()),
-            Pages::Number { first, .. } => next_number(at, *first as usize, 1, entries.len()),
+            Pages::Offset { .. } => next_number(at, 0, entries.len(), first_id),
+            Pages::Number { first, .. } => next_number(at, *first as usize, 1, first_id),
         };
         Ok(Page { found: found.collect(), next: next.map(Cursor) })
     }
 }
 
-/// The page after `at`, where this one was not empty.
-fn next_number(at: Option<&str>, first: usize, step: usize, entries: usize) -> Option<String> {
-    let at = at.and_then(|at| at.parse().ok()).unwrap_or(first);
-    (entries > 0).then(|| (at + step).to_string())
+/// The page after `at`, where this one was not empty. `at` is a number and the first id of the page before: an API that
+/// does not know the parameter gives the same page for ever.
+fn next_number(at: Option<&str>, first: usize, step: usize, first_id: Option<String>) -> Option<String> {
+    let first_id = first_id?;
+    let (number, before) = at.and_then(|at| at.split_once(' ')).unwrap_or_default();
+    let again = !first_id.is_empty() && first_id == before;
+    let number = number.parse().unwrap_or(first);
+    (!again).then(|| format!("{} {first_id}", number + step))
 }
 
 fn parameter(pages: &Pages) -> &str {
@@ -338,5 +361,20 @@ fn about(definition: &Definition) -> About {
         name_limit: definition.longest_name,
         revocation: definition.revocation.clone().into(),
         unproven: definition.unproven.iter().cloned().map(Into::into).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_comes_again_is_the_last() {
+        let next = |at, id: Option<&str>| next_number(at, 1, 1, id.map(str::to_owned));
+        assert_eq!(next(None, Some("k_1")).as_deref(), Some("2 k_1"));
+        assert_eq!(next(Some("2 k_1"), Some("k_2")).as_deref(), Some("3 k_2"));
+        assert_eq!(next(Some("2 k_1"), Some("k_1")), None, "the API does not know the parameter");
+        assert_eq!(next(Some("3 k_2"), None), None);
+        assert_eq!(next(Some("2 "), Some("")).as_deref(), Some("3 "), "entries without an id");
     }
 }

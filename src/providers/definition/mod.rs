@@ -88,6 +88,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::schema::Values;
 
     /// A definition that is valid.
     fn good() -> Value {
@@ -106,8 +107,9 @@ mod tests {
             "create": [{
                 "call": "POST /teams/{account.team}/keys",
                 "body": {"name": "{name}", "models": {"$": "role.models"}, "until": {"$": "until", "as": "unix"}},
-                "take": {"id": "/id", "secret": "/key"}
+                "take": {"id": "/id", "secret": "/key"}, "show": {}
             }],
+            "client_headers": {},
             "delete": [{"call": "DELETE /keys/{id}", "gone": [{"status": 404}]}],
             "list": {
                 "call": "GET /keys", "items": "/keys", "entry": {"id": "/id", "name": "/name"}, "lag": "10s", "pages": "none"
@@ -132,6 +134,33 @@ mod tests {
             let fields: Vec<_> = vendor.about().account.iter().map(|field| field.name.as_ref()).collect();
             assert_eq!(fields, ["definition", "admin_key", "team", "api_url"]);
         }
+    }
+
+    #[test]
+    fn a_limit_that_only_an_undo_sends_limits_nothing() {
+        let mut definition = good();
+        definition["create"][0]["body"] = json!({"name": "{name}", "until": {"$": "until", "as": "unix"}});
+        definition["create"][0]["undo"] = json!({"call": "POST /undo", "body": {"models": {"$": "role.models"}}});
+        let refused = define(&Map::from_iter([(DEFINITION.to_owned(), definition)])).err().expect("refused");
+        assert_eq!(refused.problem, "role[0]: role.models is used nowhere");
+    }
+
+    #[test]
+    fn lists_that_multiply_have_an_end() {
+        let mut definition = good();
+        let each = json!({"$each": "role.models", "do": {"model": "{item}", "peers": {"$": "role.models"}}});
+        definition["create"][0]["body"]["models"] = each;
+        let vendor = define(&Map::from_iter([(DEFINITION.to_owned(), definition)])).expect("valid");
+        let given = json!({"admin_key": "k", "team": "t"});
+        let values = Values::parse(&vendor.about().account[1..], given.as_object().expect("an object"));
+        let account = vendor.account(&values.expect("valid").0).expect("an account");
+        let scope = |models: usize| {
+            let mut role = Values::default();
+            role.insert("models", (0..models).map(|number| format!("model-{number:04}")).collect::<Vec<_>>().into());
+            vendor.scope(&account, &role)
+        };
+        assert!(scope(100).is_ok());
+        assert_eq!(scope(1000).map(drop).expect_err("twelve megabytes").field, "models");
     }
 
     #[test]
@@ -160,7 +189,7 @@ mod tests {
         }});
         let vendor = define(&Map::from_iter([(DEFINITION.to_owned(), definition)])).expect("valid");
         let given = json!({"admin_key": "k", "team": "t", "api_url": "https://one.example/base/"});
-        let values = crate::schema::Values::parse(&vendor.about().account[1..], given.as_object().expect("an object"));
+        let values = Values::parse(&vendor.about().account[1..], given.as_object().expect("an object"));
         let account = vendor.account(&values.expect("valid").0).expect("an account");
         assert_eq!(account.identity.text("token_url"), Some("https://one.example/base/oidc/v1/token"));
         assert_eq!(account.secret("admin_key"), "k");
@@ -210,6 +239,10 @@ mod tests {
             ("/delete/0/gone", json!([{"status": 500}]), "delete[0].gone: 500 is not"),
             ("/delete/0/call", json!("DELETE /keys/{key.user}"), "delete[0]: key.user is not there"),
             ("/list/entry", json!({"id": "/id"}), "list.entry: lacks name"),
+            ("/create/0/show", json!({"a b; rm": "/x"}), "create[0].show: \"a b; rm\" must be of a-z"),
+            ("/create/0/show", json!({"api_key": "/x"}), "create[0].show: \"api_key\" is taken"),
+            ("/client_headers", json!({"x-team": "$(id)"}), "client_headers.x-team: must be of letters"),
+            ("/client_headers", json!({"Authorization": "x"}), "client_headers: \"Authorization\" is no header"),
             ("/expiry", json!({"movable": {"shortest": "1m", "longest": "1d"}}), "extend: is missing"),
             ("/delete", json!([]), "list: has no meaning"),
         ] {

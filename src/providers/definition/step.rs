@@ -50,7 +50,7 @@ impl<'a> Session<'a> {
             return Ok(Outcome::Skipped);
         }
         loop {
-            let answer = match self.send(step.call(scene)?).await {
+            let answer = match self.talk.send(step.call(scene)?).await {
                 Ok(answer) => answer,
                 Err(failure) if step.gone.iter().any(|rule| rule.fits(&failure)) => return Ok(Outcome::Gone),
                 Err(failure) => return Err(failure.into()),
@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
         extra: &[(&str, &str)],
     ) -> Result<Answer, Failure> {
         let call = build(&listing.call, &listing.query, scene).map_err(|fault| self.talk.unsent(fault))?;
-        self.send(extra.iter().fold(call, |call, (name, value)| call.query((*name).to_owned(), value))).await
+        self.talk.send(extra.iter().fold(call, |call, (name, value)| call.query((*name).to_owned(), value))).await
     }
 
     /// Deletes a key by the declared steps. The first one's answer says how it went.
@@ -100,14 +100,6 @@ impl<'a> Session<'a> {
             gone.get_or_insert(this);
         }
         gone.ok_or_else(|| Fault::invalid("has no call to delete this key"))
-    }
-
-    async fn send(&self, call: Call) -> Result<Answer, Failure> {
-        let sent = self.talk.send(call).await;
-        if sent.as_ref().is_err_and(Failure::is_refusal) {
-            self.talk.cx.http.forget_token().await;
-        }
-        sent
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::source::{Scene, Source};
 use super::template::Template;
 use crate::base::Time;
-use crate::schema::format_duration;
+use crate::schema::{Values, format_duration};
 
 /// A JSON value with sources in it. What is made of an absent source is left out of its object or list.
 ///
@@ -143,6 +143,41 @@ impl Term {
         }
     }
 
+    /// Every list of a role that is gone through, and about how many bytes that makes.
+    pub(super) fn lists(&self, role: &Values) -> Vec<(&str, usize)> {
+        match self {
+            Self::Plain(_) | Self::Text(_) | Self::Of { .. } => Vec::new(),
+            Self::Each { source: Source::Role(name), make } => {
+                let entries = role.list(name).map_or(0, |list| list.len());
+                vec![(name, entries.saturating_mul(make.size(role)))]
+            }
+            Self::Each { .. } => Vec::new(),
+            Self::If { then, .. } | Self::Some(then) => then.lists(role),
+            Self::First(terms) | Self::Join { lists: terms, .. } | Self::List(terms) => {
+                terms.iter().flat_map(|term| term.lists(role)).collect()
+            }
+            Self::Object(entries) => entries.iter().flat_map(|(_, term)| term.lists(role)).collect(),
+        }
+    }
+
+    /// About how many bytes it makes of a role's values.
+    fn size(&self, role: &Values) -> usize {
+        let sum = |terms: &[Self]| terms.iter().map(|term| term.size(role)).sum();
+        let of = |source: &Source| match source {
+            Source::Role(name) => role.get(name).map_or(0, |value| value.to_string().len()),
+            _ => 0,
+        };
+        match self {
+            Self::Plain(value) => value.to_string().len(),
+            Self::Of { source, .. } => of(source),
+            Self::Text(template) => template.sources().map(of).sum(),
+            Self::Each { .. } => 0,
+            Self::If { then, .. } | Self::Some(then) => then.size(role),
+            Self::First(terms) | Self::Join { lists: terms, .. } | Self::List(terms) => sum(terms),
+            Self::Object(entries) => entries.iter().map(|(_, term)| term.size(role)).sum(),
+        }
+    }
+
     /// Every source in it, with its form where it stands for a value.
     pub(super) fn sources(&self) -> Vec<(&Source, Option<Form>)> {
         let plain = |source| (source, None);
@@ -239,7 +274,6 @@ mod tests {
 
     use super::*;
     use crate::providers::Account;
-    use crate::schema::Values;
 
     fn time(text: &str) -> Time {
         chrono::DateTime::parse_from_rfc3339(text).expect("a time").to_utc()
@@ -269,8 +303,8 @@ mod tests {
             endpoint: "https://a.example".parse().expect("a URL"),
             client_url: String::new(),
             identity: crate::schema::Values::default(),
-            credential: Some("x".into()),
             secrets: std::collections::BTreeMap::new(),
+            credential_field: None,
         };
         let scene = Scene::new(&account, time("2026-11-24T12:00:00Z"));
         let fill = |term: Value| Term::try_from(term).expect("valid").fill(&scene);
@@ -285,8 +319,8 @@ mod tests {
             endpoint: "https://a.example".parse().expect("a URL"),
             client_url: String::new(),
             identity: Values::default(),
-            credential: Some("x".into()),
             secrets: std::collections::BTreeMap::new(),
+            credential_field: None,
         };
         account.identity.insert("team", "t-1".into());
         let mut role = Values::default();

@@ -118,13 +118,12 @@ impl Management {
     /// An operation that presents such a token.
     pub(in super::super) async fn present<'a>(cx: &'a Cx<'a>) -> Result<Talk<'a>, Fault> {
         let now = cx.clock.now();
-        let token = cx.http.held_token(now, async || {
+        let talk = Talk::bare(cx, TITLE)?;
+        let token = cx.http.held_token(now, talk.deadline, async || {
             let granted = exchange(management).token(cx, LONGEST).await?;
             Ok(Token { value: granted.value, expires: granted.expires })
         });
         let token = token.await?;
-        let mut talk = Talk::bare(cx, TITLE)?.bearer(&token)?;
-        talk.hide(&token);
-        Ok(talk)
+        talk.held(token)
     }
 }

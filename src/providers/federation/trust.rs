@@ -89,7 +89,7 @@ mod tests {
             for good in [url, "http://127.0.0.1:4300/v1", "http://localhost:1", "http://[::1]:1"] {
                 let account = account(vendor, &[("api_url", good)]).expect(good);
                 assert_eq!(account.identity.text("audience"), Some(good), "{good}");
-                assert!(account.credential.is_none() && account.secrets.is_empty());
+                assert!(account.credential_field.is_none() && account.secrets.is_empty());
             }
         });
     }

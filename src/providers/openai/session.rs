@@ -261,7 +261,7 @@ impl<'a> Session<'a> {
             Err(failure) if failure.is_refusal() => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
-        let Some(credential) = self.talk.cx.account.credential.as_ref().map(Secret::expose) else { return Ok(None) };
+        let Some(credential) = self.talk.cx.account.credential().map(Secret::expose) else { return Ok(None) };
         let mut fitting =
             answer.need_list("/data")?.iter().filter(|entry| fits(credential, entry["redacted_value"].as_str()));
         let only = fitting.next().filter(|_| fitting.next().is_none());

@@ -315,6 +315,16 @@ async fn an_uploaded_copy_never_meets_a_key_that_came_by_itself() {
 }
 
 #[tokio::test]
+async fn a_next_key_that_no_copy_has_yet_is_warned_of() {
+    let bench = Bench::new();
+    let mount = issuer(&bench, json!({"distribution": "discovery"})).await;
+    let rotated = mount.write("identity/rotate", json!({})).await.expect("rotated");
+    let kid = rotated.data.expect("data")["kid"].as_str().expect("a kid").to_owned();
+    let uploaded = mount.write("identity/config", json!({"distribution": "uploaded"})).await.expect("written");
+    assert!(uploaded.warnings.iter().any(|text| text.contains(&kid) && text.contains("upload")), "{uploaded:?}");
+}
+
+#[tokio::test]
 async fn a_standby_publishes_and_says_the_same_and_writes_nothing() {
     let bench = Bench::new();
     let active = issuer(&bench, json!({"distribution": "discovery", "rotation_period": "2d"})).await;

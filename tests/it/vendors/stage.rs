@@ -305,15 +305,13 @@ impl Stage {
 
     /// The account's stored credential.
     pub fn credential(&self) -> &str {
-        self.account.credential.as_ref().expect("a stored credential").expose()
+        self.account.credential().expect("a stored credential").expose()
     }
 
     /// The same account with another credential.
     pub fn with_credential(mut self, credential: &str) -> Self {
-        let old = self.account.credential.replace(credential.into());
-        for secret in self.account.secrets.values_mut().filter(|secret| Some(&**secret) == old.as_ref()) {
-            *secret = credential.into();
-        }
+        let field = self.account.credential_field.clone().expect("a stored credential");
+        self.account.secrets.insert(field, credential.into());
         // Another client: this one may hold a token that it was given for the credential.
         self.http = Http::new(&Network::default()).expect("a client");
         self
