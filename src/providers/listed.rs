@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::definition::built_in;
-use super::{Vendor, bedrock, bedrock_iam, deepinfra, federation, litellm, oauth2, openai, openrouter};
+use super::{Vendor, aws, deepinfra, federation, litellm, oauth2, openai, openrouter};
 
 /// Every vendor, in the order of the README's table.
 pub fn all() -> impl Iterator<Item = &'static Arc<dyn Vendor>> {
@@ -48,8 +48,8 @@ static VENDORS: [Listed; 34] = [
     defined!("xai"),
     defined!("mistral"),
     defined!("gemini"),
-    Listed::new("bedrock", || Arc::new(bedrock::Bedrock)),
-    Listed::new("bedrock-iam", || Arc::new(bedrock_iam::BedrockIam)),
+    Listed::new("bedrock", || Arc::new(aws::Bedrock)),
+    Listed::new("bedrock-iam", || Arc::new(aws::BedrockIam)),
     defined!("elevenlabs"),
     defined!("cloudflare"),
     defined!("deepgram"),

@@ -2,7 +2,7 @@
 //!
 //! To add a vendor whose API is plain HTTP: its definition in `definitions/`, a line in `listed`, and its entry in the
 //! vendor simulator. One that exchanges assertions for tokens: a file in `federation/`. Where signing or more is needed:
-//! one file here with its `about`, a line in `listed`, and that entry.
+//! a file here, or in `aws/`, with its `about`, a line in `listed`, and that entry.
 //! The engine looks at what a vendor declares that it can do, never at its name.
 
 pub mod account;
@@ -22,8 +22,6 @@ mod retry;
 mod signer;
 mod talk;
 
-mod bedrock;
-mod bedrock_iam;
 mod deepinfra;
 mod litellm;
 mod oauth2;

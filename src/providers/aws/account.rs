@@ -8,16 +8,16 @@ use crate::providers::account::base_url;
 use crate::schema::{Field, Invalid, Kind, Values};
 
 /// What every account at AWS has, parsed.
-pub(in crate::providers) struct Base {
+pub(super) struct Base {
     /// Where IAM is; STS goes by it (`Endpoint`).
-    pub(in crate::providers) endpoint: Url,
-    pub(in crate::providers) region: String,
-    pub(in crate::providers) credentials: Credentials,
+    pub(super) endpoint: Url,
+    pub(super) region: String,
+    pub(super) credentials: Credentials,
 }
 
 /// Fields of a config, those of `Credentials` included. The URL is called `api_url` as every vendor's: a write that changes
 /// it has to bring the credential.
-pub(in crate::providers) fn fields() -> Vec<Field> {
+pub(super) fn fields() -> Vec<Field> {
     let mut fields = Credentials::fields().to_vec();
     fields.extend([
         Field::new("region", Kind::Text, "Region whose Bedrock the keys are for, such as eu-central-1.").required(),
@@ -28,7 +28,7 @@ pub(in crate::providers) fn fields() -> Vec<Field> {
 }
 
 impl Base {
-    pub(in crate::providers) fn read(values: &Values) -> Result<Self, Invalid> {
+    pub(super) fn read(values: &Values) -> Result<Self, Invalid> {
         let region = values.need("region")?;
         let partition = Partition::of_region(region).ok_or_else(|| {
             Invalid::new("region", "is not the name of a region of AWS or of its US government partition")
@@ -39,7 +39,7 @@ impl Base {
 
     /// The account of that identity. All parts of the credentials are among its secrets, the id of the access key too:
     /// another key is no other account.
-    pub(in crate::providers) fn account(self, identity: Values) -> Account {
+    pub(super) fn account(self, identity: Values) -> Account {
         // What clients set as their base URL (botocore 1.44.8, `bedrock-runtime`).
         let client_url = format!("https://bedrock-runtime.{}.amazonaws.com", self.region);
         let credential_field = Some(SECRET_ACCESS_KEY.to_owned());

@@ -5,7 +5,7 @@ use super::{Credentials, Signer};
 use crate::base::{Secret, Time};
 
 /// Longest life of a short-term key, in seconds: 12 hours (aws-bedrock-token-generator 1.1.0).
-pub(in crate::providers) const LONGEST: u64 = 43_200;
+pub(super) const LONGEST: u64 = 43_200;
 
 const HOST: &str = "bedrock.amazonaws.com";
 const SERVICE: &str = "bedrock";
@@ -13,7 +13,7 @@ const SERVICE: &str = "bedrock";
 /// A short-term API key of Bedrock: a presigned request, made without asking anybody. It is good in one region, for
 /// `seconds` (1 to `LONGEST`) from the whole second of `at` on, and no longer than what signs it. To the letter what
 /// AWS's own generator makes (aws-bedrock-token-generator 1.1.0 for Python).
-pub(in crate::providers) fn bedrock_token(credentials: &Credentials, region: &str, at: Time, seconds: u64) -> Secret {
+pub(super) fn bedrock_token(credentials: &Credentials, region: &str, at: Time, seconds: u64) -> Secret {
     let signer = Signer { credentials, region, service: SERVICE, at };
     let query = signer.presigned_query("POST", HOST, &[("Action", "CallWithBearerToken")], seconds);
     let url = Secret::from(format!("{HOST}/?{}&Version=1", query.expose()));

@@ -18,8 +18,8 @@ use crate::providers::{Cx, Fault, FaultKind};
 
 /// One operation at AWS's Query APIs (IAM, STS): its calls share the credentials, a budget of time, and the secrets that
 /// no text may show. Each try is signed anew, for a signature is good for minutes only.
-pub(in crate::providers) struct Client<'a> {
-    pub(in crate::providers) cx: &'a Cx<'a>,
+pub(super) struct Client<'a> {
+    pub(super) cx: &'a Cx<'a>,
     title: &'static str,
     credentials: Credentials,
     secrets: Vec<Secret>,
@@ -27,9 +27,9 @@ pub(in crate::providers) struct Client<'a> {
 }
 
 /// One call: what to do, with what. No `Debug`, as `Call`.
-pub(in crate::providers) struct Query {
+pub(super) struct Query {
     service: Service,
-    pub(in crate::providers) action: &'static str,
+    pub(super) action: &'static str,
     params: Vec<(String, String)>,
     /// Sending it twice does no more than sending it once.
     repeatable: bool,
@@ -41,20 +41,20 @@ const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
 impl Query {
     /// Reads; repeatable.
-    pub(in crate::providers) fn read(service: Service, action: &'static str) -> Self {
+    pub(super) fn read(service: Service, action: &'static str) -> Self {
         Self { reads: true, ..Self::change(service, action).repeatable() }
     }
 
     /// Creates or changes; not repeatable unless said so.
-    pub(in crate::providers) fn change(service: Service, action: &'static str) -> Self {
+    pub(super) fn change(service: Service, action: &'static str) -> Self {
         Self { service, action, params: Vec::new(), repeatable: false, reads: false }
     }
 
-    pub(in crate::providers) fn repeatable(self) -> Self {
+    pub(super) fn repeatable(self) -> Self {
         Self { repeatable: true, ..self }
     }
 
-    pub(in crate::providers) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.params.push((name.to_owned(), value.to_string()));
         self
     }
@@ -68,7 +68,7 @@ impl Query {
 
 impl<'a> Client<'a> {
     /// `title` is the vendor's, for the log.
-    pub(in crate::providers) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
+    pub(super) fn new(cx: &'a Cx<'a>, title: &'static str) -> Result<Self, Fault> {
         let unfit = || Fault::new(FaultKind::Refused, "was not called: the credential is not one of AWS's");
         let credentials = Credentials::of(cx.account).ok_or_else(unfit)?;
         let secrets = credentials.secrets();
@@ -76,7 +76,7 @@ impl<'a> Client<'a> {
     }
 
     /// The same operation with time to undo what it has made.
-    pub(in crate::providers) fn undo(&self) -> Self {
+    pub(super) fn undo(&self) -> Self {
         Self {
             cx: self.cx,
             title: self.title,
@@ -87,12 +87,12 @@ impl<'a> Client<'a> {
     }
 
     /// Whether something can still be waited for.
-    pub(in crate::providers) fn has_time(&self, wait: Duration) -> bool {
+    pub(super) fn has_time(&self, wait: Duration) -> bool {
         Instant::now() + wait < self.deadline
     }
 
     /// Sends a call, again where that is safe. The answer is the content of `<Action>Result`, or null where there is none.
-    pub(in crate::providers) async fn send(&self, query: Query) -> Result<Answer, Failure> {
+    pub(super) async fn send(&self, query: Query) -> Result<Answer, Failure> {
         let endpoint = Endpoint::of(query.service, &self.cx.account.endpoint);
         let checked = self.cx.http.check(&endpoint.url);
         checked.map_err(|problem| unsent(Fault::invalid(format!("was not called: {problem}"))))?;
@@ -135,7 +135,7 @@ impl<'a> Client<'a> {
     }
 
     /// Text of the vendor, fit to be shown.
-    pub(in crate::providers) fn shown(&self, text: &str) -> String {
+    pub(super) fn shown(&self, text: &str) -> String {
         let secrets: Vec<&Secret> = self.secrets.iter().collect();
         redacted(text, &secrets, TEXT_LIMIT)
     }
@@ -208,7 +208,7 @@ impl<'a> Client<'a> {
 }
 
 /// The vendor itself, not a proxy in between, answered with this code.
-pub(in crate::providers) fn has_code(failure: &Failure, code: &str) -> bool {
+pub(super) fn has_code(failure: &Failure, code: &str) -> bool {
     failure.said.as_ref().is_some_and(|said| said.code == code)
 }
 

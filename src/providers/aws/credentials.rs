@@ -6,11 +6,11 @@ use crate::schema::{Field, Invalid, Kind, Values};
 
 /// What requests to AWS are signed with. `Debug` hides the secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::providers) struct Credentials {
-    pub(in crate::providers) access_key_id: String,
-    pub(in crate::providers) secret_access_key: Secret,
+pub(super) struct Credentials {
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: Secret,
     /// Of temporary credentials only.
-    pub(in crate::providers) session_token: Option<Secret>,
+    pub(super) session_token: Option<Secret>,
 }
 
 const ACCESS_KEY_ID: &str = "access_key_id";
@@ -22,7 +22,7 @@ const TEMPORARY: &str = "ASIA";
 
 impl Credentials {
     /// Fields of a config.
-    pub(in crate::providers) fn fields() -> [Field; 3] {
+    pub(super) fn fields() -> [Field; 3] {
         [
             Field::new(ACCESS_KEY_ID, Kind::VendorId, "Id of the access key that signs (AKIA…, or ASIA…).").required(),
             Field::new(SECRET_ACCESS_KEY, Kind::Secret, "Secret of that access key.").required(),
@@ -35,7 +35,7 @@ impl Credentials {
     /// # Errors
     /// Where a part holds what no header can carry, and where the kind of the access key does not go with
     /// `session_token`: a write keeps the stored one unless it says otherwise, and AWS would only call it invalid.
-    pub(in crate::providers) fn read(values: &Values) -> Result<Self, Invalid> {
+    pub(super) fn read(values: &Values) -> Result<Self, Invalid> {
         let plain = |field: &str, text: &str| match text.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(()),
             false => {
@@ -65,7 +65,7 @@ impl Credentials {
     }
 
     /// The parts by the names of their fields.
-    pub(in crate::providers) fn into_secrets(self) -> BTreeMap<String, Secret> {
+    pub(super) fn into_secrets(self) -> BTreeMap<String, Secret> {
         let parts = [
             (ACCESS_KEY_ID, Some(self.access_key_id.into())),
             (SECRET_ACCESS_KEY, Some(self.secret_access_key)),
@@ -75,7 +75,7 @@ impl Credentials {
     }
 
     /// Those of an account; none where it has others.
-    pub(in crate::providers) fn of(account: &Account) -> Option<Self> {
+    pub(super) fn of(account: &Account) -> Option<Self> {
         let part = |name: &str| account.secrets.get(name).cloned();
         Some(Self {
             access_key_id: part(ACCESS_KEY_ID)?.expose().to_owned(),
@@ -85,7 +85,7 @@ impl Credentials {
     }
 
     /// What no text may show. The id of the access key is none: AWS and its logs show it.
-    pub(in crate::providers) fn secrets(&self) -> Vec<Secret> {
+    pub(super) fn secrets(&self) -> Vec<Secret> {
         [Some(&self.secret_access_key), self.session_token.as_ref()].into_iter().flatten().cloned().collect()
     }
 }

@@ -2,7 +2,7 @@ use reqwest::Url;
 
 /// A service with a Query API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::providers) enum Service {
+pub(super) enum Service {
     Iam,
     Sts,
 }
@@ -26,8 +26,8 @@ impl Service {
 
 /// A part of AWS with accounts of its own and one IAM (botocore 1.44.8, `endpoints.json`). Bedrock's other parts, the
 /// isolated ones and the European one, are not on the open internet or have other domains: nobody has tried them here.
-pub(in crate::providers) struct Partition {
-    pub(in crate::providers) iam: &'static str,
+pub(super) struct Partition {
+    pub(super) iam: &'static str,
     sts: &'static str,
     /// The region that requests to both are signed for.
     region: &'static str,
@@ -43,7 +43,7 @@ const GOVERNMENT: Partition = Partition {
 
 impl Partition {
     /// The part that a region belongs to; none where it is not supported, or is not the name of a region.
-    pub(in crate::providers) fn of_region(region: &str) -> Option<&'static Self> {
+    pub(super) fn of_region(region: &str) -> Option<&'static Self> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let words: Vec<&str> = region.split('-').collect();
         let foreign = ["cn-", "eusc-", "us-iso", "eu-iso"].iter().any(|prefix| region.starts_with(prefix));

@@ -1,6 +1,8 @@
-//! What the vendors of Amazon Web Services share: credentials, signatures, the Query APIs of IAM and STS.
+//! The vendors of Amazon Web Services, and what they share: credentials, signatures, the Query APIs of IAM and STS.
 
 mod account;
+mod bedrock;
+mod bedrock_iam;
 mod bedrock_token;
 mod client;
 mod credentials;
@@ -9,12 +11,14 @@ mod identity;
 mod sigv4;
 mod xml;
 
-pub(super) use account::{Base, fields};
-pub(super) use bedrock_token::{LONGEST as LONGEST_TOKEN, bedrock_token};
-pub(super) use client::{Client, Query, has_code};
-pub(super) use credentials::Credentials;
-pub(super) use endpoint::Service;
-pub(super) use identity::CallerIdentity;
-pub(super) use xml::members;
+pub(super) use bedrock::Bedrock;
+pub(super) use bedrock_iam::BedrockIam;
 
+use account::{Base, fields};
+use bedrock_token::{LONGEST as LONGEST_TOKEN, bedrock_token};
+use client::{Client, Query, has_code};
+use credentials::Credentials;
+use endpoint::Service;
+use identity::CallerIdentity;
 use sigv4::Signer;
+use xml::members;

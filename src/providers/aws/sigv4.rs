@@ -8,11 +8,11 @@ use crate::base::{Secret, Time};
 
 /// Signs requests to one service in one region at one moment: AWS Signature Version 4 (IAM User Guide, "Create a signed
 /// AWS API request"). AWS takes a signature for five minutes around its own clock, and a presigned one until it expires.
-pub(in crate::providers) struct Signer<'a> {
-    pub(in crate::providers) credentials: &'a Credentials,
-    pub(in crate::providers) region: &'a str,
-    pub(in crate::providers) service: &'a str,
-    pub(in crate::providers) at: Time,
+pub(super) struct Signer<'a> {
+    pub(super) credentials: &'a Credentials,
+    pub(super) region: &'a str,
+    pub(super) service: &'a str,
+    pub(super) at: Time,
 }
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -20,7 +20,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 impl Signer<'_> {
     /// Headers that a request needs beside `headers`, which are signed too: names in lower case, no white space around
     /// the values. The host is that of the URL, as an HTTP client sends it.
-    pub(in crate::providers) fn headers(
+    pub(super) fn headers(
         &self,
         method: &str,
         url: &Url,
@@ -50,13 +50,7 @@ impl Signer<'_> {
 
     /// The query of a presigned request without a body to the root of a host, good for `seconds` from the signer's
     /// whole second on (AWS: at most 604 800): what it is to do comes first, then how it is signed, as AWS's SDKs write it.
-    pub(in crate::providers) fn presigned_query(
-        &self,
-        method: &str,
-        host: &str,
-        params: &[(&str, &str)],
-        seconds: u64,
-    ) -> Secret {
+    pub(super) fn presigned_query(&self, method: &str, host: &str, params: &[(&str, &str)], seconds: u64) -> Secret {
         let stamp = self.stamp();
         let credential = format!("{}/{}", self.credentials.access_key_id, self.scope(&stamp));
         let seconds = seconds.to_string();
@@ -98,7 +92,7 @@ impl Signer<'_> {
 }
 
 /// A pair of a query or a form, percent-encoded as signatures want it: unreserved characters (RFC 3986) stay.
-pub(in crate::providers) fn pair(name: &str, value: &str) -> String {
+pub(super) fn pair(name: &str, value: &str) -> String {
     format!("{}={}", encoded(name, false), encoded(value, false))
 }
 

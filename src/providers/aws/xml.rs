@@ -48,7 +48,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Value> {
 }
 
 /// The entries of a list that `parse` made.
-pub(in crate::providers) fn members(value: &Value) -> Option<&[Value]> {
+pub(super) fn members(value: &Value) -> Option<&[Value]> {
     match value {
         Value::Array(members) => Some(members),
         // `<Users/>`

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::answer::seconds_until;
-use super::aws::{Base, CallerIdentity, Client, Credentials, LONGEST_TOKEN, bedrock_token, fields};
-use super::vendor::texts;
-use super::{
+use super::{Base, CallerIdentity, Client, Credentials, LONGEST_TOKEN, bedrock_token, fields};
+use crate::base::{Secret, Time};
+use crate::providers::answer::seconds_until;
+use crate::providers::vendor::texts;
+use crate::providers::{
     Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, FaultKind, Find, Gone, Issued, Limits, Order, Page,
     Probe, Purpose, Ref, Scope, Source, Vendor,
 };
-use crate::base::{Secret, Time};
 use crate::schema::{Invalid, Values};
 
 /// Short-term API keys of Amazon Bedrock: requests signed in advance with the account's access key. None is made at AWS,
 /// so none can be listed or revoked; a key may do what the access key may do in Bedrock.
 ///
 /// Facts are from AWS's generator of such keys (aws-bedrock-token-generator 1.1.0, Python).
-pub(super) struct Bedrock;
+pub(in crate::providers) struct Bedrock;
 
 const TITLE: &str = "Amazon Bedrock (short-term keys)";
 const LONGEST: Duration = Duration::from_secs(LONGEST_TOKEN);

@@ -4,13 +4,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::session::Session;
-use super::aws::{Base, fields};
-use super::vendor::texts;
-use super::{
+use super::{Base, fields};
+use crate::base::{Secret, Time};
+use crate::providers::vendor::texts;
+use crate::providers::{
     Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, Find, Gone, Issued, Limits, Order, Page, Probe, Purpose,
     Ref, Scope, Source, Vendor,
 };
-use crate::base::{Secret, Time};
 use crate::schema::{Field, Invalid, Kind, Values};
 
 mod session;
@@ -19,7 +19,7 @@ mod session;
 /// service, so that each key has a user of its own, which is made for it and goes with it.
 ///
 /// Facts are from botocore 1.44.8, `iam/2010-05-08`, unless said otherwise.
-pub(super) struct BedrockIam;
+pub(in crate::providers) struct BedrockIam;
 
 const TITLE: &str = "Amazon Bedrock (long-term keys)";
 const DAY: Duration = Duration::from_secs(24 * 3600);
