@@ -5,6 +5,11 @@ use chrono::{DateTime, Utc};
 /// A moment on the wall clock, UTC.
 pub type Time = DateTime<Utc>;
 
+/// A moment in whole seconds, as the host writes its own times.
+pub fn rfc3339(time: Time) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
 /// The only source of time, injected so that tests move it.
 pub trait Clock: Send + Sync {
     /// The wall clock: for deadlines that outlive this process. May jump.

@@ -6,7 +6,7 @@ mod rng;
 mod secret;
 mod text;
 
-pub use clock::{Clock, SystemClock, Time};
+pub use clock::{Clock, SystemClock, Time, rfc3339};
 pub use rng::{Rng, SystemRng, random_base32, random_hex};
 pub use secret::Secret;
 pub use text::{bounded, redacted};

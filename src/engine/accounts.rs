@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::identity::AssertionSigner;
-use super::lease::ledger::AccountId;
+use super::keys::ledger::AccountId;
 use super::mount::AiMount;
 use super::{record, vendors};
 use crate::base::{Secret, Time};

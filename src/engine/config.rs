@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::accounts::{Account, Config, config_key, retired_key};
-use super::lease::life::rfc3339;
 use super::mount::AiMount;
 use super::times::VENDOR_BUDGET;
 use super::{record, upstream, vendors};
 use crate::base::random_base32;
+use crate::base::rfc3339;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};

@@ -5,6 +5,7 @@ mod accounts;
 mod admin;
 mod config;
 pub mod identity;
+mod keys;
 mod lease;
 mod mount;
 mod record;

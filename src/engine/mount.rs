@@ -8,9 +8,10 @@ use tokio::sync::OnceCell;
 
 use super::accounts::{Accounts, Owner, account_is_gone};
 use super::identity::PublishedCache;
-use super::lease::ledger::AccountId;
-use super::lease::sweep::{self, Sweeper};
-use super::lease::{self, Ledger, Running, naming};
+use super::keys::ledger::AccountId;
+use super::keys::sweep::{self, Sweeper};
+use super::keys::{Ledger, Running, naming};
+use super::lease;
 use super::record;
 use super::times::TAINTED_WAIT;
 use crate::base::{Clock, Rng};

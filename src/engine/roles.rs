@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::accounts::Account;
-use super::lease::naming;
+use super::keys::naming;
 use super::mount::AiMount;
 use super::{config, record, vendors};
 use crate::form;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::lease::ledger::State;
+use super::super::keys::ledger::State;
 use super::super::mount::AiMount;
 use crate::framework::{Call, Path};
 use crate::logical::{Object, Operation, Response, Result};

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::lease::at_vendor::{end, end_by_name, is_settled, list as list_vendor};
-use super::super::lease::ledger::{Row, State};
-use super::super::lease::life::rfc3339;
-use super::super::lease::revoke::keep_for_the_sweep;
+use super::super::keys::at_vendor::{end, end_by_name, is_settled, list as list_vendor};
+use super::super::keys::ledger::{Row, State};
 use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;
 use super::super::upstream;
+use crate::base::rfc3339;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
@@ -116,7 +115,7 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     if is_settled(&mount, &owner.account, &row, gone) {
         mount.ledger.delete(&id).await?;
     } else {
-        keep_for_the_sweep(&mount, row).await;
+        mount.ledger.keep_for_the_sweep(row).await;
     }
     Ok(Response::default().with_warnings(["the key's lease stays in Vault until it is revoked or ends".to_owned()]))
 }

@@ -8,14 +8,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::accounts::Owner;
-use super::super::lease::at_vendor::{end, end_by_name, is_settled, list};
-use super::super::lease::ledger::{AccountId, Row, State};
-use super::super::lease::life::rfc3339;
-use super::super::lease::naming;
-use super::super::lease::revoke::keep_for_the_sweep;
+use super::super::keys::at_vendor::{end, end_by_name, is_settled, list};
+use super::super::keys::ledger::{AccountId, Row, State};
+use super::super::keys::naming;
 use super::super::mount::AiMount;
 use super::super::times::{LOOKS, TIDY_BUDGET};
 use super::super::upstream;
+use crate::base::rfc3339;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
@@ -242,7 +241,7 @@ impl<'a> Tidy<'a> {
                         self.mount.ledger.delete(&row.id).await?;
                         self.deleted_rows += 1;
                     } else {
-                        keep_for_the_sweep(self.mount, row).await;
+                        self.mount.ledger.keep_for_the_sweep(row).await;
                     }
                 }
                 Err(fault) => self.warnings.push(format!(

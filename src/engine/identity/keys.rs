@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::lease::life::rfc3339;
 use super::super::mount::AiMount;
 use super::config::Config;
 use super::issuer::Issuer;
 use super::key_set::{KeySet, Shown, jwks};
+use crate::base::rfc3339;
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};

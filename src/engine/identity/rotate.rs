@@ -6,14 +6,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::super::lease::life::rfc3339;
-use super::super::lease::naming;
+use super::super::keys::naming;
 use super::super::mount::AiMount;
 use super::super::times::SHORTEST_ACTIVATE_AFTER;
 use super::config::{Config, Distribution};
 use super::key_set::{Key, KeySet, State};
 use super::pair::{Algorithm, generate};
 use crate::base::Time;
+use crate::base::rfc3339;
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};

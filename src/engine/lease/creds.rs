@@ -6,23 +6,21 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::accounts::{Account, Owner};
+use super::super::accounts::Account;
 use super::super::identity::AssertionSigner;
+use super::super::keys::ledger::{Row, RowKind, State};
+use super::super::keys::{Mint, check_plain, naming};
 use super::super::mount::AiMount;
 use super::super::roles::{Role, not_allowed, role_key};
 use super::super::step::step;
-use super::super::times::{MINT_BUDGET, VENDOR_BUDGET};
-use super::super::{config, record, upstream};
+use super::super::{config, record};
 use super::internal::Internal;
-use super::ledger::{Row, RowKind, State};
-use super::life::{Life, rfc3339};
-use super::revoke::keep_for_the_sweep;
-use super::{at_vendor, naming};
-use crate::base::{Secret, Time};
+use super::life::Life;
+use crate::base::rfc3339;
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{End, Fault, Issued, KeyName, Order, Purpose, Scope, Signer, Source};
+use crate::providers::{End, Issued, Purpose, Source};
 use crate::schema::{Name, Values};
 
 /// The answer's field that holds the key.
@@ -75,56 +73,40 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
     let mut life = Life::of(&mount, &account, &role, arguments.ttl).await?;
-    let mut row = new_row(&mount, &account, &role_name, &role, &life, &call.request).await?;
-    let built = mount.clock.monotonic();
-    let running = mount.running.start(&row.id)?;
-    step("mint.before-row").await;
-    if let Err(error) = mount.ledger.put(&row).await {
-        // The write may have gone through all the same.
-        let _ = mount.ledger.delete(&row.id).await;
-        return Err(error);
-    }
+    let row = new_row(&mount, &account, &role_name, &role, &life, &call.request).await?;
+    let mut mint = Mint::start(&mount, &account, row).await?;
     drop(config_lock);
-    step("mint.after-row").await;
-    if mount.clock.monotonic().saturating_sub(built) > MINT_BUDGET {
-        mount.ledger.delete(&row.id).await?;
-        return Err(Error::Unavailable("storage is too slow: no key was made, try again".into()));
-    }
-    let token = row.kind == RowKind::Token;
+    let token = mint.row.kind == RowKind::Token;
     // A token is the caller's. A key is made by the account, whose token is held for all roles: no role's name is in it.
     let signer = match token {
         true => AssertionSigner::for_role(&*mount, &role_name, &call.request),
         false => account.signer(&mount),
     };
-    let issued = issue(&mount, &account, &signer, &row, &scope, life.until).await?;
-    step("mint.after-vendor").await;
+    let issued = mint.issue(Purpose::Lease, &signer, &scope, life.until).await?;
     if !token {
-        row.state = State::Live;
+        mint.row.state = State::Live;
     }
-    row.key = Some(issued.key.clone().into());
-    row.vendor_expiry = issued.expires;
-    let granted = match plain(&issued) {
+    let granted = match check_plain(&issued) {
         Ok(()) => life.granted(&mount, issued.expires, &account.vendor.about().can).await,
         refused => refused,
     };
     // What is stored says already when a token ends, unless the vendor had it live longer.
-    let told = token && life.end <= row.deadline;
-    row.deadline = life.end;
+    let told = token && life.end <= mint.row.deadline;
+    mint.row.deadline = life.end;
     let stored = match granted {
         Err(error) => Err(error),
         Ok(()) if mount.running.draining() => {
             Err(Error::Unavailable("this mount is being disabled: the key was deleted again".into()))
         }
         Ok(()) if told => Ok(()),
-        Ok(()) => mount.ledger.put(&row).await,
+        Ok(()) => mount.ledger.put(&mint.row).await,
     };
     if let Err(error) = stored {
-        undo(&mount, &account, row, &issued.secret).await;
+        mint.undo(&issued.secret).await;
         return Err(error);
     }
     step("mint.after-live").await;
-    drop(running);
-    answer(&account, &row, issued, life)
+    answer(&account, &mint.row, issued, life)
 }
 
 async fn new_row(
@@ -171,77 +153,6 @@ async fn new_row(
     })
 }
 
-/// Asks the vendor. Where it certainly made nothing the row goes at once; else it stays for the sweep.
-async fn issue(
-    mount: &AiMount,
-    account: &Account,
-    signer: &dyn Signer,
-    row: &Row,
-    scope: &Scope,
-    until: Option<Time>,
-) -> Result<Issued> {
-    let name = KeyName(row.name.clone());
-    let order = Order { purpose: Purpose::Lease, name: &name, scope, until };
-    let cx = account.cx(mount, signer);
-    let issued = tokio::time::timeout(VENDOR_BUDGET, account.vendor.issue(&cx, &order)).await;
-    let fault = match issued {
-        Ok(Ok(issued)) => return Ok(issued),
-        Ok(Err(fault)) => fault,
-        Err(_) => Fault::unknown("did not answer in time"),
-    };
-    if fault.kind.made_nothing()
-        && let Err(error) = mount.ledger.delete(&row.id).await
-    {
-        tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a key that was not made stays for the sweep");
-    }
-    let after = match row.kind {
-        RowKind::Lease => "what it may have made is found and deleted; asking again is safe",
-        RowKind::Token => "a token that it may have made is with nobody and ends by itself; asking again is safe",
-    };
-    Err(upstream::error(account.vendor.as_ref(), fault, Some(after)))
-}
-
-/// Keys end in files that shells read, and in headers.
-fn plain(issued: &Issued) -> Result<()> {
-    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte));
-    let mut texts = issued.parts.values().chain([&issued.secret]).map(Secret::expose);
-    if texts.all(|text| !text.is_empty() && plain(text)) {
-        return Ok(());
-    }
-    Err(Error::Unavailable("the vendor made a key with characters that no key has, and it was deleted".into()))
-}
-
-/// Deletes a key that will not be handed out. What fails stays for the sweep.
-async fn undo(mount: &AiMount, account: &Arc<Account>, row: Row, secret: &Secret) {
-    let Some(key) = row.key.clone() else { return };
-    // A token that lives on has a row as long as it does.
-    if row.state == State::Expiring
-        && let Err(error) = mount.ledger.put(&row).await
-    {
-        tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a token may go before the token ends");
-    }
-    let secret = match account.vendor.ends(&account.parsed) {
-        // Its row stays until it ends.
-        End::Expires => return,
-        End::BySecret => Some(secret),
-        End::Delete | End::Deactivate => None,
-    };
-    let owner = Owner { account: account.clone(), newer: None };
-    match at_vendor::end(mount, &owner, &key.into(), secret).await {
-        Ok(gone) if at_vendor::is_settled(mount, account, &row, gone) => {
-            if let Err(error) = mount.ledger.delete(&row.id).await {
-                tracing::warn!(mount = mount.tag, %error, "the row of a deleted key stays for the sweep");
-            }
-            return;
-        }
-        Ok(_) => {}
-        Err(fault) => {
-            tracing::warn!(mount = mount.tag, id = row.id, %fault, "a key that was not handed out stays for the sweep");
-        }
-    }
-    keep_for_the_sweep(mount, row).await;
-}
-
 fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {
     let about = account.vendor.about();
     let revocable = account.vendor.ends(&account.parsed) != End::Expires;
@@ -272,26 +183,4 @@ fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Re
     };
     let response = Response { lease: Some(lease), ..Response::data(data) };
     Ok(response.with_warnings(life.warnings).with_warnings(issued.warnings))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::providers::Ref;
-
-    fn issued(secret: &str) -> Issued {
-        let key = Ref { id: "k_1".into(), extra: Object::new() };
-        let (parts, headers, warnings) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Issued { key, secret: secret.into(), parts, expires: None, headers, warnings }
-    }
-
-    #[test]
-    fn a_key_that_a_shell_would_run_is_not_handed_out() {
-        for good in ["sk-svcacct-0aZ_9", "sk-or-v1-0f", "AIza.b+c/d=", "a:b~c"] {
-            plain(&issued(good)).expect(good);
-        }
-        for bad in ["", "sk-$(id)", "sk-a;id", "sk-a b", "sk-a\nB=c", "sk-'", "sk-\u{e9}"] {
-            plain(&issued(bad)).expect_err(bad);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::super::keys::ledger::{KeyRecord, Row};
 use super::super::record;
-use super::ledger::{KeyRecord, Row};
 use crate::base::{Secret, Time};
 use crate::logical::{Error, Object, Result};
 

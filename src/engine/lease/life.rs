@@ -4,7 +4,7 @@ use super::super::accounts::Account;
 use super::super::mount::AiMount;
 use super::super::roles::Role;
 use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE};
-use crate::base::Time;
+use crate::base::{Time, rfc3339};
 use crate::framework::{Cap, capped};
 use crate::logical::{Error, Result};
 use crate::providers::{Abilities, Expiry, Limits, Source};
@@ -108,9 +108,4 @@ pub fn vendor_end(now: Time, life: Duration, limits: Limits) -> Time {
 /// Rounded down; nothing where it is negative.
 pub fn whole_seconds(span: chrono::TimeDelta) -> Duration {
     Duration::from_secs(u64::try_from(span.num_seconds()).unwrap_or(0))
-}
-
-/// Whole seconds, as the host writes its own times.
-pub fn rfc3339(time: Time) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

@@ -1,15 +1,16 @@
 use std::time::Duration;
 
 use super::super::accounts::{Account, Owner};
+use super::super::keys::ledger::{AccountId, Row, State};
 use super::super::mount::AiMount;
 use super::super::roles::{Role, role_key};
 use super::super::step::step;
 use super::super::times::{CLOCK_MARGIN, DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
 use super::internal::Internal;
-use super::ledger::{AccountId, Row, State};
-use super::life::{rfc3339, vendor_end, whole_seconds};
+use super::life::{vendor_end, whole_seconds};
 use crate::base::Time;
+use crate::base::rfc3339;
 use crate::logical::{Error, Lease, Object, Response, Result};
 use crate::providers::{Expiry, Fault, Ref};
 

@@ -1,11 +1,11 @@
 use super::super::accounts::account_is_gone;
+use super::super::keys::at_vendor::{end, is_settled};
+use super::super::keys::ledger::AccountId;
 use super::super::mount::AiMount;
 use super::super::step::step;
 use super::super::upstream;
-use super::at_vendor::{end, is_settled};
 use super::creds::API_KEY;
 use super::internal::Internal;
-use super::ledger::{AccountId, Row, State};
 use crate::base::Secret;
 use crate::logical::{Lease, Object, Response, Result};
 use crate::providers::End;
@@ -42,29 +42,18 @@ pub async fn revoke(mount: &AiMount, lease: Lease, data: &Object) -> Result<Resp
             step("revoke.after-vendor").await;
             match row {
                 Some(row) if !is_settled(mount, &owner.account, &row, gone) => {
-                    keep_for_the_sweep(mount, row).await;
+                    mount.ledger.keep_for_the_sweep(row).await;
                 }
                 _ => mount.ledger.delete(&internal.id).await?,
             }
         }
         Err(fault) => {
             if let Some(row) = row {
-                keep_for_the_sweep(mount, row).await;
+                mount.ledger.keep_for_the_sweep(row).await;
             }
             return Err(upstream::error(owner.account.vendor.as_ref(), fault, None));
         }
     }
     step("revoke.after-row").await;
     Ok(Response::default())
-}
-
-/// The host gives up after six attempts; the sweep does not.
-pub async fn keep_for_the_sweep(mount: &AiMount, mut row: Row) {
-    // A token's row is no work for the sweep: only who has the token could end it.
-    if row.state != State::Revoking && row.state != State::Expiring {
-        row.state = State::Revoking;
-        if let Err(error) = mount.ledger.put(&row).await {
-            tracing::warn!(mount = mount.tag, id = row.id, %error, "a failed revocation is not noted; its deadline covers it");
-        }
-    }
 }

@@ -169,6 +169,17 @@ impl Ledger {
         record::put(self.storage.as_ref(), key(&row.id), row, false).await
     }
 
+    /// Notes that a key's end has failed: the host gives up after six attempts, the sweep does not.
+    pub async fn keep_for_the_sweep(&self, mut row: Row) {
+        // A token's row is no work for the sweep: only who has the token could end it.
+        if row.state != State::Revoking && row.state != State::Expiring {
+            row.state = State::Revoking;
+            if let Err(error) = self.put(&row).await {
+                tracing::warn!(id = row.id, %error, "a failed revocation is not noted; its deadline covers it");
+            }
+        }
+    }
+
     pub async fn delete(&self, id: &str) -> Result<()> {
         self.storage.delete(&key(id)).await?;
         self.index().rows.remove(id);

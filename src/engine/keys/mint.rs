@@ -1,0 +1,150 @@
+//! How every key is made: its row first, then the vendor, then the row again.
+
+use std::sync::Arc;
+
+use super::super::accounts::{Account, Owner};
+use super::super::mount::AiMount;
+use super::super::step::step;
+use super::super::times::{MINT_BUDGET, VENDOR_BUDGET};
+use super::super::upstream;
+use super::at_vendor;
+use super::ledger::{Row, RowKind, State};
+use super::running::RunningMint;
+use crate::base::{Secret, Time};
+use crate::logical::{Error, Result};
+use crate::providers::{End, Fault, Issued, KeyName, Order, Purpose, Scope, Signer};
+
+/// A key that is being made: its row is stored, and the sweep leaves it alone while this is held.
+pub struct Mint<'a> {
+    mount: &'a AiMount,
+    account: &'a Arc<Account>,
+    /// As it was stored last.
+    pub row: Row,
+    _running: RunningMint<'a>,
+}
+
+impl<'a> Mint<'a> {
+    /// Stores the row.
+    ///
+    /// # Errors
+    /// Nothing was made then, and no row is left that the sweep would not drop.
+    pub async fn start(mount: &'a AiMount, account: &'a Arc<Account>, row: Row) -> Result<Self> {
+        let built = mount.clock.monotonic();
+        let running = mount.running.start(&row.id)?;
+        step("mint.before-row").await;
+        if let Err(error) = mount.ledger.put(&row).await {
+            // The write may have gone through all the same.
+            let _ = mount.ledger.delete(&row.id).await;
+            return Err(error);
+        }
+        step("mint.after-row").await;
+        if mount.clock.monotonic().saturating_sub(built) > MINT_BUDGET {
+            mount.ledger.delete(&row.id).await?;
+            return Err(Error::Unavailable("storage is too slow: no key was made, try again".into()));
+        }
+        Ok(Self { mount, account, row, _running: running })
+    }
+
+    /// Asks the vendor, and enters into the row where the key is, for the caller to store. Where the vendor certainly made
+    /// nothing the row goes at once; else it stays for the sweep.
+    pub async fn issue(
+        &mut self,
+        purpose: Purpose,
+        signer: &dyn Signer,
+        scope: &Scope,
+        until: Option<Time>,
+    ) -> Result<Issued> {
+        let (mount, account) = (self.mount, self.account);
+        let name = KeyName(self.row.name.clone());
+        let order = Order { purpose, name: &name, scope, until };
+        let cx = account.cx(mount, signer);
+        let issued = tokio::time::timeout(VENDOR_BUDGET, account.vendor.issue(&cx, &order)).await;
+        let fault = match issued {
+            Ok(Ok(issued)) => {
+                step("mint.after-vendor").await;
+                self.row.key = Some(issued.key.clone().into());
+                self.row.vendor_expiry = issued.expires;
+                return Ok(issued);
+            }
+            Ok(Err(fault)) => fault,
+            Err(_) => Fault::unknown("did not answer in time"),
+        };
+        if fault.kind.made_nothing()
+            && let Err(error) = mount.ledger.delete(&self.row.id).await
+        {
+            tracing::warn!(mount = mount.tag, id = self.row.id, %error, "the row of a key that was not made stays for the sweep");
+        }
+        let after = match self.row.kind {
+            RowKind::Token => "a token that it may have made is with nobody and ends by itself; asking again is safe",
+            _ => "what it may have made is found and deleted; asking again is safe",
+        };
+        Err(upstream::error(account.vendor.as_ref(), fault, Some(after)))
+    }
+
+    /// Deletes a key that nobody will get. What fails stays for the sweep.
+    pub async fn undo(self, secret: &Secret) {
+        let Self { mount, account, row, .. } = self;
+        let Some(key) = row.key.clone() else { return };
+        // A token that lives on has a row as long as it does.
+        if row.state == State::Expiring
+            && let Err(error) = mount.ledger.put(&row).await
+        {
+            tracing::warn!(mount = mount.tag, id = row.id, %error, "the row of a token may go before the token ends");
+        }
+        let secret = match account.vendor.ends(&account.parsed) {
+            // Its row stays until it ends.
+            End::Expires => return,
+            End::BySecret => Some(secret),
+            End::Delete | End::Deactivate => None,
+        };
+        let owner = Owner { account: account.clone(), newer: None };
+        match at_vendor::end(mount, &owner, &key.into(), secret).await {
+            Ok(gone) if at_vendor::is_settled(mount, account, &row, gone) => {
+                if let Err(error) = mount.ledger.delete(&row.id).await {
+                    tracing::warn!(mount = mount.tag, %error, "the row of a deleted key stays for the sweep");
+                }
+                return;
+            }
+            Ok(_) => {}
+            Err(fault) => {
+                tracing::warn!(mount = mount.tag, id = row.id, %fault, "a key that was not handed out stays for the sweep");
+            }
+        }
+        mount.ledger.keep_for_the_sweep(row).await;
+    }
+}
+
+/// Fails for a key that should reach nobody: keys end in files that shells read, and in headers.
+pub fn check_plain(issued: &Issued) -> Result<()> {
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=:".contains(&byte));
+    let mut texts = issued.parts.values().chain([&issued.secret]).map(Secret::expose);
+    if texts.all(|text| !text.is_empty() && plain(text)) {
+        return Ok(());
+    }
+    Err(Error::Unavailable("the vendor made a key with characters that no key has, and it was deleted".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::logical::Object;
+    use crate::providers::Ref;
+
+    fn issued(secret: &str) -> Issued {
+        let key = Ref { id: "k_1".into(), extra: Object::new() };
+        let (parts, headers, warnings) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Issued { key, secret: secret.into(), parts, expires: None, headers, warnings }
+    }
+
+    #[test]
+    fn a_key_that_a_shell_would_run_is_not_handed_out() {
+        for good in ["sk-svcacct-0aZ_9", "sk-or-v1-0f", "AIza.b+c/d=", "a:b~c"] {
+            check_plain(&issued(good)).expect(good);
+        }
+        for bad in ["", "sk-$(id)", "sk-a;id", "sk-a b", "sk-a\nB=c", "sk-'", "sk-\u{e9}"] {
+            check_plain(&issued(bad)).expect_err(bad);
+        }
+    }
+}
