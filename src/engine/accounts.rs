@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::identity::AssertionSigner;
 use super::keys::ledger::AccountId;
 use super::mount::AiMount;
+use super::rotation::{AdminKey, Schedule};
+use super::times::{OLD_CREDENTIAL, VERY_OLD_CREDENTIAL};
 use super::{record, vendors};
 use crate::base::{Secret, Time};
 use crate::logical::{Error, Object, Result, Storage};
@@ -15,7 +18,7 @@ use crate::providers::{self, Cx, Http, Network, Signer, Vendor};
 use crate::schema::Values;
 
 /// `config/<name>`, and `retired/<name>/<generation>` once it was superseded or deleted.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     pub provider: String,
     /// New whenever the vendor, the API URL or the account changes; credentials change in place. Random, so that
@@ -30,11 +33,39 @@ pub struct Config {
     pub proxy_url: Option<String>,
     #[serde(default)]
     pub ca_cert: Option<String>,
+    /// When the credential rotates by itself.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Seconds that the vendor itself lets a rotated credential live for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_key_ttl: Option<u64>,
+    #[serde(default)]
+    pub admin: AdminKey,
     pub created: Time,
     pub updated: Time,
 }
 
 impl Config {
+    pub fn admin_key_ttl(&self) -> Option<Duration> {
+        self.admin_key_ttl.map(Duration::from_secs)
+    }
+
+    /// Since when the credential is in use here.
+    pub fn credential_since(&self) -> Time {
+        self.admin.since.unwrap_or(self.updated)
+    }
+
+    /// What there is to say of how old the credential is.
+    pub fn age_warning(&self, name: &str, now: Time) -> Option<String> {
+        let age = (now - self.credential_since()).to_std().ok()?;
+        if age < OLD_CREDENTIAL || (self.schedule.is_active() && age < VERY_OLD_CREDENTIAL) {
+            return None;
+        }
+        let urge = if age < VERY_OLD_CREDENTIAL { "rotate it" } else { "rotate it now" };
+        let days = age.as_secs() / (24 * 3600);
+        Some(format!("the credential of config {name:?} is {days} days old: {urge}, see config/{name}/rotate-root"))
+    }
+
     pub fn network(&self) -> Network {
         Network { allow_http: self.allow_http, proxy_url: self.proxy_url.clone(), ca_cert: self.ca_cert.clone() }
     }

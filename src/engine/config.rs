@@ -1,12 +1,14 @@
 //! `config/<name>`: vendor accounts. A writer is not trusted with the network: see `must_carry_credential`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::accounts::{Account, Config, config_key, retired_key};
 use super::mount::AiMount;
-use super::times::VENDOR_BUDGET;
+use super::rotation::{self, AdminKey, Schedule, ScheduleChange};
+use super::times::{ROOT_OVERLAP, SHORTEST_ROOT_ROTATION, VENDOR_BUDGET};
 use super::{record, upstream, vendors};
 use crate::base::random_base32;
 use crate::base::rfc3339;
@@ -61,6 +63,19 @@ form! {
         proxy_url: Change<String>,
         /// PEM certificates to trust beside the public roots.
         ca_cert: Change<String>,
+        /// How often the credential is replaced by itself; 0 for never. In place of rotation_schedule.
+        rotation_period: Change<Duration>,
+        /// When the credential is replaced by itself: cron's five fields (minute hour day month weekday), UTC.
+        rotation_schedule: Change<String>,
+        /// How long after a time of rotation_schedule a rotation that was missed may still begin; without it, at any time.
+        rotation_window: Change<Duration>,
+        /// Keep rotation_period or rotation_schedule, and do not follow it.
+        #[default("false")]
+        disable_automated_rotation: Change<bool>,
+        /// Have the vendor itself end each rotated credential after so long, at least three times the longest time between
+        /// rotations. Should rotation fail for so long, this mount is locked out of the account.
+        #[default("no expiry")]
+        admin_key_ttl: Change<Duration>,
         /// Ask the vendor whether the credential works before it is stored.
         #[default("true where the vendor, the account, the credential or the network changes")]
         verify: Option<bool>,
@@ -105,10 +120,18 @@ async fn read(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Res
         ("ca_cert", json!(config.ca_cert)),
         ("created", json!(rfc3339(config.created))),
         ("updated", json!(rfc3339(config.updated))),
+        ("rotation_failure", json!(mount.rotations.failure(&arguments.name.0))),
     ] {
         data.insert(name.into(), value);
     }
-    Ok(Response::data(data))
+    let now = mount.clock.now();
+    let has_credential = vendor.about().account.iter().any(|field| field.kind == Kind::Secret);
+    let mut warning = None;
+    if has_credential {
+        rotation::show(&config, now, &mut data);
+        warning = config.age_warning(&arguments.name.0, now);
+    }
+    Ok(Response::data(data).with_warnings(warning))
 }
 
 async fn write(mount: Arc<AiMount>, arguments: ConfigArgs, call: Call) -> Result<Response> {
@@ -132,7 +155,8 @@ async fn write(mount: Arc<AiMount>, arguments: ConfigArgs, call: Call) -> Result
             "config {name:?} was written by somebody else meanwhile: read it and try again"
         )));
     }
-    if let Some(old) = stored.filter(|old| old.generation != account.config.generation) {
+    if let Some(mut old) = stored.filter(|old| old.generation != account.config.generation) {
+        rotation::retire(&mount, &name, &mut old).await?;
         record::put(mount.storage.as_ref(), retired_key(&name, &old.generation), &old, true).await?;
     }
     record::put(mount.storage.as_ref(), key, &account.config, true).await?;
@@ -143,7 +167,8 @@ async fn delete(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<R
     let name = arguments.name.0;
     let _lock = mount.config_locks.write(&name).await;
     let key = config_key(&name);
-    if let Some(old) = record::get::<Config>(mount.storage.as_ref(), &key).await? {
+    if let Some(mut old) = record::get::<Config>(mount.storage.as_ref(), &key).await? {
+        rotation::retire(&mount, &name, &mut old).await?;
         // Its keys are still to be ended; the sweep drops it with the last of them.
         record::put(mount.storage.as_ref(), retired_key(&name, &old.generation), &old, true).await?;
         mount.storage.delete(&key).await?;
@@ -194,6 +219,19 @@ fn merged(
         let problem = "cannot be null, which would let every role in: write \"*\" for that, or the roles to let in";
         return Err(Invalid::new("allowed_roles", problem).into());
     }
+    let schedule = Schedule::changed(
+        stored.map(|stored| &stored.schedule),
+        ScheduleChange {
+            period: change.rotation_period,
+            cron: change.rotation_schedule,
+            window: change.rotation_window,
+            disabled: change.disable_automated_rotation,
+        },
+        SHORTEST_ROOT_ROTATION,
+        now,
+    )?;
+    let admin_key_ttl = change.admin_key_ttl.apply(stored.and_then(Config::admin_key_ttl)).filter(|ttl| !ttl.is_zero());
+    rotation::check(vendor.about(), &schedule, admin_key_ttl, now)?;
     let config = Config {
         provider,
         generation: random_base32(mount.rng.as_ref(), GENERATION_LENGTH),
@@ -205,6 +243,9 @@ fn merged(
         allow_http: change.allow_http.apply(stored.map(|stored| stored.allow_http)).unwrap_or(false),
         proxy_url: change.proxy_url.apply(stored.and_then(|stored| stored.proxy_url.clone())).filter(|t| !t.is_empty()),
         ca_cert: change.ca_cert.apply(stored.and_then(|stored| stored.ca_cert.clone())).filter(|t| !t.is_empty()),
+        schedule,
+        admin_key_ttl: admin_key_ttl.map(|ttl| ttl.as_secs()),
+        admin: AdminKey::written(now),
         created: stored.map_or(now, |stored| stored.created),
         updated: now,
     };
@@ -219,7 +260,12 @@ fn merged(
     let certain =
         |before: &Account| vendor.about().identity_is_complete || before.parsed.secrets == account.parsed.secrets;
     if let Some(before) = before.filter(|before| before.is_same(&account) && certain(before)) {
+        let same = before.parsed.secrets == account.parsed.secrets;
         account.config.generation = before.config.generation;
+        account.config.admin = match before.config.admin {
+            admin if same => admin,
+            admin => admin.replaced_by_hand(now, now + ROOT_OVERLAP),
+        };
     }
     Ok((account, ignored))
 }
@@ -282,7 +328,8 @@ async fn verified(mount: &AiMount, account: &Account) -> Result<Vec<String>> {
     Err(Error::Refused(format!("the credential lacks: {}; {WAY_OUT}", probe.missing.join("; "))))
 }
 
-async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
+/// Asks the vendor whose the account's credential is and what it can do.
+pub async fn probe(mount: &AiMount, account: &Account) -> Result<Probe> {
     let signer = account.signer(mount);
     let cx = account.cx(mount, &signer);
     let probed = tokio::time::timeout(VENDOR_BUDGET, account.vendor.probe(&cx)).await;

@@ -10,6 +10,7 @@ mod lease;
 mod mount;
 mod record;
 mod roles;
+mod rotation;
 mod step;
 mod times;
 mod upstream;
@@ -44,6 +45,7 @@ pub fn factory_with(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Factory {
 
 fn table() -> Table<AiMount> {
     let mut paths = config::paths();
+    paths.extend(rotation::paths());
     paths.extend(roles::paths());
     paths.extend(lease::paths());
     paths.extend(admin::paths());

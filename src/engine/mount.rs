@@ -13,6 +13,7 @@ use super::keys::sweep::{self, Sweeper};
 use super::keys::{Ledger, Running, naming};
 use super::lease;
 use super::record;
+use super::rotation::Rotations;
 use super::times::TAINTED_WAIT;
 use crate::base::{Clock, Rng};
 use crate::framework::{Locks, Mount};
@@ -35,6 +36,9 @@ pub struct AiMount {
     pub published: PublishedCache,
     /// Held by whoever changes the issuer or its keys.
     pub identity_lock: tokio::sync::Mutex<()>,
+    /// Held by whoever replaces a key, by the storage key of what holds it.
+    pub rotation_locks: Locks,
+    pub rotations: Rotations,
     pub ledger: Ledger,
     pub running: Running,
     /// Tainted was seen: the mount is being disabled or moved, and storage may be another's by now.
@@ -69,6 +73,8 @@ impl AiMount {
             role_locks: Locks::default(),
             published: PublishedCache::default(),
             identity_lock: tokio::sync::Mutex::default(),
+            rotation_locks: Locks::default(),
+            rotations: Rotations::default(),
             running: Running::default(),
             suspect: AtomicBool::new(false),
             taints: AtomicU64::new(0),
@@ -118,6 +124,13 @@ impl AiMount {
 
     fn sweeper(&self) -> std::sync::MutexGuard<'_, Option<Sweeper>> {
         self.sweeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the sweep look at once, where it runs.
+    pub fn wake_sweep(&self) {
+        if let Some(sweeper) = &*self.sweeper() {
+            sweeper.wake();
+        }
     }
 
     /// Starts the sweep on the node that writes, or wakes it. Initialize may have failed, and a task may have panicked.
@@ -191,9 +204,7 @@ impl Mount for AiMount {
             self.published.forget_all();
             self.ledger.forget();
             // Storage may not be this mount's any more, so `meta` is not written now; a sweep that runs reads it first.
-            if let Some(sweeper) = &*self.sweeper() {
-                sweeper.wake();
-            }
+            self.wake_sweep();
             return Ok(());
         } else if self.suspect.load(Ordering::SeqCst) {
             // Not ours any more: nothing may be written here, least of all the row that says whose it is.

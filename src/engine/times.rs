@@ -42,3 +42,21 @@ pub const ACTIVATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub const SHORTEST_ACTIVATE_AFTER: Duration = HOUR;
 /// Shortest time between rotations: each key is published for two days after it has signed.
 pub const SHORTEST_ROTATION: Duration = Duration::from_secs(24 * 3600);
+/// A credential or a static key that was replaced goes on working for so long unless asked otherwise: far beyond the longest
+/// call of the engine's own, and time for another node to read the new one.
+pub const ROOT_OVERLAP: Duration = Duration::from_secs(600);
+/// Shortest time between rotations of a credential by itself: several overlaps.
+pub const SHORTEST_ROOT_ROTATION: Duration = HOUR;
+/// A request or a tick waits so long for a vendor to take a credential that it has just made.
+pub const PROOF_BUDGET: Duration = Duration::from_secs(20);
+/// A new credential that the vendor refuses for so long is given up.
+pub const PROOF_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// A credential that does not rotate by itself is warned of from this age on.
+pub const OLD_CREDENTIAL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// And urgently from this one.
+pub const VERY_OLD_CREDENTIAL: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The log is told of an old credential so often.
+pub const AGE_LOGGED_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// A credential's own expiry is at least so many of the longest time between rotations: one that stalls must not lock the
+/// mount out.
+pub const EXPIRY_PERIODS: u32 = 3;

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::keys::at_vendor::{end, end_by_name, is_settled, list as list_vendor};
 use super::super::keys::ledger::{Row, State};
 use super::super::mount::AiMount;
+use super::super::rotation;
 use super::super::times::VENDOR_BUDGET;
 use super::super::upstream;
 use crate::base::rfc3339;
@@ -65,7 +66,7 @@ async fn list(mount: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Respo
     for id in &ids {
         if let Some(row) = mount.ledger.get(id).await? {
             let about = json!({
-                "role": row.role, "config": row.config, "state": row.state, "deadline": rfc3339(row.deadline),
+                "role": row.role, "config": row.config, "kind": row.kind, "state": row.state, "deadline": deadline(&row),
             });
             info.insert(id.clone(), about);
         }
@@ -83,6 +84,12 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     let row = mount.ledger.get(&id).await?.ok_or_else(|| Error::NotFound(format!("no key {id:?}")))?;
     if mount.running.contains(&id) {
         return Err(Error::Conflict("this key is being made right now: try again".into()));
+    }
+    if row.state != State::Revoking && rotation::holds(&mount, &row).await? {
+        return Err(Error::Invalid(format!(
+            "this key is the credential of config {0:?}, in use or about to be: config/{0}/rotate-root replaces and deletes it",
+            row.config
+        )));
     }
     if arguments.force {
         mount.ledger.delete(&id).await?;
@@ -120,6 +127,11 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     Ok(Response::default().with_warnings(["the key's lease stays in Vault until it is revoked or ends".to_owned()]))
 }
 
+/// When the key's lease ends; none where no lease holds it.
+fn deadline(row: &Row) -> Option<String> {
+    row.kind.has_deadline().then(|| rfc3339(row.deadline))
+}
+
 fn shown(row: &Row) -> Object {
     let mut data = Object::new();
     for (name, value) in [
@@ -132,7 +144,7 @@ fn shown(row: &Row) -> Object {
         ("key_id", json!(row.key.as_ref().map(|key| &key.id))),
         ("key_name", json!(row.name)),
         ("created", json!(rfc3339(row.created))),
-        ("deadline", json!(rfc3339(row.deadline))),
+        ("deadline", json!(deadline(row))),
         ("vendor_expiry", json!(row.vendor_expiry.map(rfc3339))),
         ("entity_id", json!(row.entity)),
         ("display_name", json!(row.caller)),

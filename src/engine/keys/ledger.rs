@@ -28,12 +28,12 @@ pub struct Row {
     pub caller: String,
     /// Accessor of the caller's token.
     pub accessor: String,
-    /// The key's name at the vendor: unique, chosen by us.
+    /// The key's name at the vendor: unique, chosen by us; empty for a key that somebody else made and that we are to end.
     pub name: String,
     /// Where the key is at the vendor; none while it is being made.
     pub key: Option<KeyRecord>,
     pub created: Time,
-    /// When the lease ends.
+    /// When the lease ends, where one holds the key.
     pub deadline: Time,
     /// When the vendor itself ends the key.
     pub vendor_expiry: Option<Time>,
@@ -46,6 +46,15 @@ pub enum RowKind {
     Lease,
     /// A token that a lease holds, made by an exchange or a signature: the vendor keeps nothing that could be listed.
     Token,
+    /// A credential of a config, which this mount has made. Its deadline means nothing.
+    Admin,
+}
+
+impl RowKind {
+    /// Whether a key of this kind ends at its row's deadline: that of a lease does.
+    pub const fn has_deadline(self) -> bool {
+        matches!(self, Self::Lease | Self::Token)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,6 +101,7 @@ pub struct AccountId {
 /// instance first saw the row in its state.
 #[derive(Clone, Debug)]
 pub struct Held {
+    pub kind: RowKind,
     pub state: State,
     pub account: Arc<AccountId>,
     pub deadline: Time,
@@ -167,6 +177,17 @@ impl Ledger {
         let left = (row.deadline - self.clock.now()).to_std().unwrap_or_default();
         self.note(row, Some(self.clock.monotonic() + left));
         record::put(self.storage.as_ref(), key(&row.id), row, false).await
+    }
+
+    /// Has the sweep end a key that nobody is to use any more. Repeatable. `key` is where it is, should its row not know.
+    pub async fn let_go(&self, id: &str, key: Option<KeyRecord>) -> Result<()> {
+        let _lock = self.locks.write(id).await;
+        match self.get(id).await? {
+            Some(row) if row.state != State::Revoking => {
+                self.put(&Row { state: State::Revoking, key: row.key.or(key), ..row }).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Notes that a key's end has failed: the host gives up after six attempts, the sweep does not.
@@ -260,14 +281,18 @@ impl Ledger {
         })
     }
 
-    /// Whether a row was made with this account. False only where it is certain.
-    pub fn uses(&self, account: &AccountId) -> bool {
+    /// The rows that were made with this account; none where that is not certain.
+    pub fn made_with(&self, account: &AccountId) -> Option<Vec<(String, Held)>> {
         let mut index = self.index();
-        let used = index.loaded != Loaded::All || index.rows.values().any(|held| *held.account == *account);
-        if !used {
+        if index.loaded != Loaded::All {
+            return None;
+        }
+        let rows = index.rows.iter().filter(|(_, held)| *held.account == *account);
+        let rows: Vec<_> = rows.map(|(id, held)| (id.clone(), held.clone())).collect();
+        if rows.is_empty() {
             index.accounts.remove(account);
         }
-        used
+        Some(rows)
     }
 
     /// Forgets the index, because storage may not be this mount's any more.
@@ -287,6 +312,7 @@ impl Ledger {
         index.accounts.insert(account.clone());
         let first = if row.state == State::Minting { now + look(0) } else { now };
         let fresh = Held {
+            kind: row.kind,
             state: row.state,
             account,
             deadline: row.deadline,
@@ -323,7 +349,7 @@ fn look(looks: usize) -> Duration {
 }
 
 /// Wait after failure number `tries`, from 1: doubling, then one try an hour.
-fn retry(tries: u32) -> Duration {
+pub fn retry(tries: u32) -> Duration {
     let (first, longest) = RETRY;
     first.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1))).min(longest)
 }

@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::super::accounts::Owner;
 use super::super::mount::AiMount;
+use super::super::rotation;
 use super::super::times::{LIVE_GRACE, LOOKS, SETTLE, TIDY_BUDGET};
 use super::super::upstream;
 use super::at_vendor::{end, end_by_name, is_settled, list};
@@ -54,6 +55,7 @@ impl<'a> Round<'a> {
             State::Minting if self.mount.running.contains(id) => false,
             State::Expiring => self.mount.clock.now() > held.deadline && now >= held.next,
             State::Minting | State::Revoking => self.pass != Pass::Tick || now >= held.next,
+            State::Live if !held.kind.has_deadline() => self.pass == Pass::Final,
             State::Live => {
                 // A wall clock that was set forward must not end what this instance knows to be younger.
                 self.mount.clock.now() > held.deadline + LIVE_GRACE
@@ -82,7 +84,12 @@ impl<'a> Round<'a> {
             let ended = self.pass == Pass::Final || self.mount.clock.now() > row.deadline;
             return if ended { ledger.delete(id).await } else { Ok(()) };
         }
-        let early = row.state == State::Live && self.mount.clock.now() <= row.deadline + LIVE_GRACE;
+        if row.state == State::Minting && self.pass != Pass::Final && rotation::holds(self.mount, &row).await? {
+            // Its maker was cut off, and whoever holds the key goes on from there.
+            return Ok(());
+        }
+        let over = row.kind.has_deadline() && self.mount.clock.now() > row.deadline + LIVE_GRACE;
+        let early = row.state == State::Live && !over;
         if early && self.pass != Pass::Final {
             return Ok(());
         }

@@ -10,8 +10,9 @@ use tokio::task::JoinHandle;
 use super::super::accounts::retired_key;
 use super::super::identity;
 use super::super::mount::AiMount;
+use super::super::rotation;
 use super::super::times::UNMOUNT_WAIT;
-use super::ledger::AccountId;
+use super::ledger::{AccountId, RowKind, State};
 use super::round::{Pass, Round};
 use crate::logical::{Error, Result};
 
@@ -69,22 +70,30 @@ async fn tick(mount: &AiMount) -> Result<()> {
         mount.ledger.load().await?;
     }
     let draining = mount.running.draining();
-    // Before the keys: a vendor that does not answer must not hold it up, and its failure is none of theirs.
-    if !draining && let Err(error) = identity::tend(mount).await {
-        tracing::warn!(mount = mount.tag, %error, "the issuer's keys are looked at again at the next tick");
-    }
     if draining {
         mount.running.idle(UNMOUNT_WAIT).await;
+        return settle(mount, Pass::Drain).await;
     }
-    let round = Round::new(mount, if draining { Pass::Drain } else { Pass::Tick });
+    // Side by side: a vendor that does not answer holds up nothing but what waits for it.
+    let (issuer, rotations, settled) =
+        tokio::join!(identity::tend(mount), rotation::tend(mount), settle(mount, Pass::Tick));
+    for (what, outcome) in [("the issuer's keys", issuer), ("the rotations", rotations)] {
+        if let Err(error) = outcome {
+            tracing::warn!(mount = mount.tag, %error, what, "looked at again at the next tick");
+        }
+    }
+    settled?;
+    drop_retired(mount).await
+}
+
+/// Settles the rows that are due.
+async fn settle(mount: &AiMount, pass: Pass) -> Result<()> {
+    let round = Round::new(mount, pass);
     let held = mount.ledger.held().into_iter();
     let mut due: Vec<_> = held.filter(|(id, held)| round.is_due(id, held)).map(|(id, held)| (held.tries, id)).collect();
     // What has failed often must not keep the others waiting.
     due.sort();
     futures_util::stream::iter(due).for_each_concurrent(CONCURRENCY, |(_, id)| round.settle(id)).await;
-    if !draining {
-        drop_retired(mount).await?;
-    }
     Ok(())
 }
 
@@ -94,8 +103,14 @@ pub async fn end_everything(mount: &AiMount) {
         mount.running.idle(UNMOUNT_WAIT / 2).await;
         mount.ledger.load().await?;
         let round = Round::new(mount, Pass::Final);
-        let ids: Vec<String> = mount.ledger.held().into_iter().map(|(id, _)| id).collect();
+        let held = mount.ledger.held();
+        let (credentials, keys): (Vec<_>, Vec<_>) = held.into_iter().partition(|(_, held)| held.kind == RowKind::Admin);
+        let ids = keys.into_iter().map(|(id, _)| id);
         futures_util::stream::iter(ids).for_each_concurrent(CONCURRENCY, |id| round.settle(id)).await;
+        // A credential in use is what the others are ended with, and ends itself.
+        for id in rotation::in_use_last(mount, credentials.into_iter().map(|(id, _)| id)).await {
+            round.settle(id).await;
+        }
         Ok::<_, Error>(())
     };
     match tokio::time::timeout(UNMOUNT_WAIT, ended).await {
@@ -117,8 +132,15 @@ async fn drop_retired(mount: &AiMount) -> Result<()> {
             // No mint may be between reading this generation and storing its row.
             let _lock = mount.config_locks.write(name).await;
             let account = AccountId { config: name.to_owned(), generation: generation.clone() };
+            let Some(rows) = mount.ledger.made_with(&account) else { continue };
+            // The credential itself may be a key of ours: it goes last, by its own hand.
+            if rows.iter().all(|(_, held)| held.kind == RowKind::Admin && held.state == State::Live) {
+                for (id, _) in &rows {
+                    mount.ledger.let_go(id, None).await?;
+                }
+            }
             // Asked last: an unmount may have begun, and emptied the index, since this round did.
-            if !mount.ledger.uses(&account) && !mount.running.draining() {
+            if rows.is_empty() && !mount.running.draining() {
                 let key = retired_key(name, &generation);
                 mount.storage.delete(&key).await?;
                 mount.accounts.forget(&key);

@@ -22,7 +22,7 @@ const SHORTEST_NAME: usize = 32;
 /// Longest name of a field, of an account, of a role or of a lease's answer.
 const LONGEST_FIELD: usize = 64;
 /// Fields of every config and every role.
-const CONFIG_FIELDS: [&str; 11] = [
+const CONFIG_FIELDS: [&str; 16] = [
     "name",
     "provider",
     "allowed_roles",
@@ -34,6 +34,11 @@ const CONFIG_FIELDS: [&str; 11] = [
     "api_url",
     "base_url",
     "token_url",
+    "rotation_period",
+    "rotation_schedule",
+    "rotation_window",
+    "disable_automated_rotation",
+    "admin_key_ttl",
 ];
 const ROLE_FIELDS: [&str; 5] = ["name", "config", "ttl", "max_ttl", "name_template"];
 /// Headers that are not a definition's to set.

@@ -1,0 +1,428 @@
+//! `config/<name>/rotate-root`, and the same by itself. Each step is in storage before the next: whatever is cut off goes
+//! on from there, and there is one credential in use at any time, in one record.
+//!
+//! ```text
+//! created   row(minting) -> the vendor makes a key -> pending in the config -> row(live)
+//! proven    the vendor takes the new credential; until then the old one is in use
+//! switched  one write: the new credential, and when the old one ends
+//! let go    row(revoking), then out of the config; the sweep deletes it with the new credential
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::super::accounts::{Account, Config, config_key};
+use super::super::config;
+use super::super::keys::ledger::{Row, RowKind, State};
+use super::super::keys::{Mint, check_plain, naming};
+use super::super::mount::AiMount;
+use super::super::record;
+use super::super::step::step;
+use super::super::times::{EXPIRY_PERIODS, PROOF_BUDGET, PROOF_LIMIT, ROOT_OVERLAP};
+use super::admin_key::{AdminKey, Pending, Previous};
+use super::schedule::Schedule;
+use crate::base::{Time, rfc3339};
+use crate::form;
+use crate::framework::{Call, Path};
+use crate::logical::{Error, Object, Operation, Response, Result};
+use crate::providers::{About, Issued, Purpose, Scope};
+use crate::schema::{Invalid, Kind, Name, Values, format_duration};
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("config/{name}/rotate-root", "Replace an account's credential by a new one of the vendor's.")
+            .describe(
+                "Makes a new admin credential with the stored one, sees that the vendor takes it, puts it into use, and deletes\nthe old one after overlap, so that calls in flight finish. A rotation that was cut off goes on where it stood. Nobody\nis shown the new credential. Vendors that make no admin credentials by API answer how to do it by hand.",
+            )
+            .on(Operation::Update, "Replace an account's credential.", rotate_root),
+    ]
+}
+
+form! {
+    /// How to rotate.
+    pub struct RotateArgs {
+        /// Name of the account in this mount.
+        name: Name,
+        /// How long the old credential goes on working. 0 deletes it at once, for one that has leaked: calls in flight may fail.
+        #[default("10m")]
+        overlap: Option<Duration>,
+    }
+}
+
+/// How far a rotation has come.
+pub enum Progress {
+    /// The new credential is in use.
+    Switched,
+    /// The vendor does not take it yet, in whose words; the old one is in use.
+    Pending(String),
+}
+
+async fn rotate_root(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<Response> {
+    let name = &arguments.name.0;
+    let overlap = arguments.overlap.unwrap_or(ROOT_OVERLAP);
+    let progress = rotate(&mount, name, overlap).await?;
+    mount.rotations.succeeded(name);
+    mount.wake_sweep();
+    report(current(&mount, name).await?.as_ref(), &mount, progress)
+}
+
+/// Rotates, or goes on with a rotation that was cut off.
+pub async fn rotate(mount: &AiMount, name: &str, overlap: Duration) -> Result<Progress> {
+    let _alone = mount.rotation_locks.write(&config_key(name)).await;
+    let account = current(mount, name).await?;
+    let account = if account.config.admin.pending.is_some() { account } else { create(mount, &account).await? };
+    finish(mount, account, overlap).await
+}
+
+/// The account as it is stored now.
+///
+/// # Errors
+/// Where there is none.
+pub async fn current(mount: &AiMount, name: &str) -> Result<Arc<Account>> {
+    let account = mount.accounts.current(mount.storage.as_ref(), name).await?;
+    account.ok_or_else(|| Error::NotFound(format!("config {name:?} does not exist")))
+}
+
+async fn create(mount: &AiMount, account: &Arc<Account>) -> Result<Arc<Account>> {
+    let about = account.vendor.about();
+    if !about.can.purposes.contains(&Purpose::Admin) {
+        return Err(Error::Invalid(by_hand(about, &account.name)));
+    }
+    let (now, admin) = (mount.clock.now(), &account.config.admin);
+    // Where the one in use is, so that it can be ended; only its vendor can tell of one that somebody else has made.
+    let replaces = match &admin.row {
+        Some(_) => None,
+        None => config::probe(mount, account).await?.credential,
+    };
+    let id = naming::new_id(mount.rng.as_ref());
+    let row = Row {
+        name: naming::name(&mount.tag, "admin", &id, about.name_limit).0,
+        id,
+        kind: RowKind::Admin,
+        state: State::Minting,
+        config: account.name.clone(),
+        generation: account.config.generation.clone(),
+        role: String::new(),
+        entity: String::new(),
+        caller: String::new(),
+        accessor: String::new(),
+        key: None,
+        created: now,
+        deadline: now,
+        vendor_expiry: account.config.admin_key_ttl().map(|ttl| now + ttl),
+    };
+    let until = row.vendor_expiry;
+    let mut mint = Mint::start(mount, account, row).await?;
+    let issued = mint.issue(Purpose::Admin, &account.signer(mount), &Scope(Values::default()), until).await?;
+    let stored = match check_plain(&issued) {
+        Ok(()) => {
+            let pending = Pending {
+                row: mint.row.id.clone(),
+                key: issued.key.clone().into(),
+                fields: fields(account, &issued),
+                made: now,
+                expires: issued.expires,
+                replaces: replaces.map(Into::into),
+            };
+            change(mount, account, |config| config.admin.pending = Some(pending)).await
+        }
+        Err(error) => Err(error),
+    };
+    let account = match stored {
+        Ok(account) => account,
+        Err(error) => {
+            mint.undo(&issued.secret).await;
+            return Err(error);
+        }
+    };
+    step("rotate.after-pending").await;
+    mint.row.state = State::Live;
+    // Should it fail, the sweep asks the config before it takes the key for one that was never answered.
+    mount.ledger.put(&mint.row).await?;
+    step("rotate.after-live").await;
+    Ok(account)
+}
+
+/// The account's fields that a new credential takes the place of.
+fn fields(account: &Account, issued: &Issued) -> Object {
+    let secret = account.parsed.credential_field.iter().map(|field| (field.clone(), issued.secret.expose().into()));
+    let parts = issued.parts.iter().map(|(field, part)| (field.clone(), part.expose().into()));
+    secret.chain(parts).collect()
+}
+
+async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Duration) -> Result<Progress> {
+    let Some(pending) = account.config.admin.pending.clone() else { return Ok(Progress::Switched) };
+    if !adopt(mount, &pending).await? {
+        change(mount, &account, |config| config.admin.pending = None).await?;
+        return Err(Error::Unavailable("the new credential was ended before it was in use: rotate again".into()));
+    }
+    let mut config = account.config.clone();
+    config.account.extend(pending.fields.clone());
+    let trial = Account::open(&account.name, config)?;
+    match prove(mount, &trial).await {
+        Ok(()) => {}
+        Err(Unproven { text, refused }) if refused && mount.clock.now() > pending.made + PROOF_LIMIT => {
+            mount.ledger.let_go(&pending.row, None).await?;
+            step("rotate.after-letting-go").await;
+            change(mount, &account, |config| config.admin.pending = None).await?;
+            return Err(Error::Refused(format!(
+                "the vendor does not take the new credential, and it is deleted: {text}"
+            )));
+        }
+        Err(Unproven { text, .. }) => return Ok(Progress::Pending(text)),
+    }
+    step("rotate.proven").await;
+    let now = mount.clock.now();
+    let account = change(mount, &account, |config| {
+        let fields = config.admin.switch(now, now + overlap);
+        config.account.extend(fields.unwrap_or_default());
+    });
+    let account = account.await?;
+    step("rotate.after-switch").await;
+    tracing::info!(mount = mount.tag, config = account.name, key_id = pending.key.id, "a credential was rotated");
+    end_previous(mount, &account).await?;
+    Ok(Progress::Switched)
+}
+
+/// Makes sure that the row of a pending credential knows its key. False where the key is being ended.
+async fn adopt(mount: &AiMount, pending: &Pending) -> Result<bool> {
+    let _lock = mount.ledger.locks.write(&pending.row).await;
+    let Some(mut row) = mount.ledger.get(&pending.row).await? else { return Ok(false) };
+    if row.state == State::Minting {
+        row.state = State::Live;
+        row.key = Some(pending.key.clone());
+        row.vendor_expiry = pending.expires;
+        mount.ledger.put(&row).await?;
+    }
+    Ok(row.state == State::Live)
+}
+
+/// Why a new credential is not in use yet.
+struct Unproven {
+    text: String,
+    /// The vendor refuses it, as opposed to not answering.
+    refused: bool,
+}
+
+/// Asks the vendor with the new credential, again while it does not know it yet.
+async fn prove(mount: &AiMount, trial: &Account) -> std::result::Result<(), Unproven> {
+    const FIRST_WAIT: Duration = Duration::from_millis(500);
+    let deadline = Instant::now() + PROOF_BUDGET;
+    let mut wait = FIRST_WAIT;
+    loop {
+        let unproven = match config::probe(mount, trial).await {
+            Ok(probe) if probe.missing.is_empty() => return Ok(()),
+            Ok(probe) => Unproven { text: format!("it lacks: {}", probe.missing.join("; ")), refused: true },
+            Err(error) => Unproven { refused: matches!(error, Error::Refused(_)), text: error.to_string() },
+        };
+        if Instant::now() + wait > deadline {
+            return Err(unproven);
+        }
+        sleep(wait).await;
+        wait *= 2;
+    }
+}
+
+/// Lets go of the credentials whose time is over: the sweep deletes them.
+pub async fn end_previous(mount: &AiMount, account: &Arc<Account>) -> Result<()> {
+    let now = mount.clock.now();
+    let over = |previous: &Previous| previous.ends <= now;
+    if !account.config.admin.previous.iter().any(over) {
+        return Ok(());
+    }
+    for previous in account.config.admin.previous.iter().filter(|previous| over(previous)) {
+        let_go(mount, &account.name, &account.config.generation, previous).await?;
+    }
+    step("rotate.after-letting-go").await;
+    change(mount, account, |config| config.admin.previous.retain(|previous| !over(previous))).await?;
+    Ok(())
+}
+
+/// Before a config is superseded or deleted: lets go of all but the credential in use, which is needed to end what was made
+/// with it.
+pub async fn retire(mount: &AiMount, name: &str, config: &mut Config) -> Result<()> {
+    let now = mount.clock.now();
+    let others = AdminKey { row: None, ..config.admin.clone() }.replaced_by_hand(now, now);
+    for previous in &others.previous {
+        let_go(mount, name, &config.generation, previous).await?;
+    }
+    (config.admin.pending, config.admin.previous) = (None, Vec::new());
+    Ok(())
+}
+
+/// A key that somebody else made has no row: it gets one that says what is to be done.
+async fn let_go(mount: &AiMount, config: &str, generation: &str, previous: &Previous) -> Result<()> {
+    match (&previous.row, &previous.key) {
+        (Some(row), key) => mount.ledger.let_go(row, key.clone()).await,
+        (None, Some(key)) => {
+            let now = mount.clock.now();
+            let row = Row {
+                id: naming::new_id(mount.rng.as_ref()),
+                kind: RowKind::Admin,
+                state: State::Revoking,
+                config: config.to_owned(),
+                generation: generation.to_owned(),
+                role: String::new(),
+                entity: String::new(),
+                caller: String::new(),
+                accessor: String::new(),
+                name: String::new(),
+                key: Some(key.clone()),
+                created: now,
+                deadline: now,
+                vendor_expiry: None,
+            };
+            mount.ledger.put(&row).await
+        }
+        (None, None) => {
+            tracing::warn!(
+                mount = mount.tag,
+                config,
+                "a credential was replaced that this mount cannot delete: do it at the vendor"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Whether a config holds the key of this row, as its credential or as the one to come.
+pub async fn holds(mount: &AiMount, row: &Row) -> Result<bool> {
+    if row.kind != RowKind::Admin {
+        return Ok(false);
+    }
+    let stored = record::get::<Config>(mount.storage.as_ref(), &config_key(&row.config)).await?;
+    Ok(stored.is_some_and(|config| config.admin.holds(&row.id)))
+}
+
+/// These rows of credentials, those in use last: the others are ended with them.
+pub async fn in_use_last(mount: &AiMount, ids: impl Iterator<Item = String>) -> Vec<String> {
+    let (mut others, mut in_use) = (Vec::new(), Vec::new());
+    for id in ids {
+        let row = mount.ledger.get(&id).await.ok().flatten();
+        let owner = match &row {
+            Some(row) => mount.owner(&row.account()).await.ok(),
+            None => None,
+        };
+        let is_used = owner.is_some_and(|owner| owner.account.config.admin.row.as_ref() == Some(&id));
+        if is_used { &mut in_use } else { &mut others }.push(id);
+    }
+    others.append(&mut in_use);
+    others
+}
+
+/// Changes the stored config, where it is still the one that was read.
+async fn change(mount: &AiMount, account: &Account, change: impl FnOnce(&mut Config)) -> Result<Arc<Account>> {
+    let key = config_key(&account.name);
+    {
+        let _lock = mount.config_locks.write(&account.name).await;
+        let stored = record::get::<Config>(mount.storage.as_ref(), &key).await?;
+        let Some(mut config) = stored.filter(|stored| *stored == account.config) else {
+            return Err(Error::Conflict(format!(
+                "config {:?} was written by somebody else meanwhile: rotate again",
+                account.name
+            )));
+        };
+        change(&mut config);
+        record::put(mount.storage.as_ref(), key, &config, true).await?;
+    }
+    current(mount, &account.name).await
+}
+
+fn report(account: &Account, mount: &AiMount, progress: Progress) -> Result<Response> {
+    let admin = &account.config.admin;
+    let mut warnings = Vec::new();
+    let state = match progress {
+        Progress::Switched => "switched",
+        Progress::Pending(why) => {
+            warnings.push(format!("the vendor does not take the new credential yet ({why}); the old one is in use, and the rotation goes on by itself"));
+            "pending"
+        }
+    };
+    let mut data = Object::new();
+    data.insert("state".into(), state.into());
+    show(&account.config, mount.clock.now(), &mut data);
+    if let (Some(_), "switched") = (admin.rotated, state)
+        && admin.previous.iter().any(|previous| previous.row.is_none() && previous.key.is_none())
+    {
+        warnings
+            .push("the vendor does not say which of its keys the old credential is: delete it there by hand".into());
+    }
+    Ok(Response::data(data).with_warnings(warnings))
+}
+
+/// What a read tells of an account's credential. Times of the vendor's and of ours, ids of keys, no secret.
+pub fn show(config: &Config, now: Time, data: &mut Object) {
+    let admin = &config.admin;
+    config.schedule.show(data);
+    let previous = admin.previous.iter().map(|previous| {
+        json!({"key_id": previous.key.as_ref().map(|key| &key.id), "id": previous.row, "ends": rfc3339(previous.ends)})
+    });
+    for (name, value) in [
+        ("admin_key_ttl", json!(config.admin_key_ttl.unwrap_or(0))),
+        ("credential_since", json!(rfc3339(config.credential_since()))),
+        ("credential_expires", json!(admin.expires.map(rfc3339))),
+        ("credential_id", json!(admin.row)),
+        ("last_rotated", json!(admin.rotated.map(rfc3339))),
+        ("next_rotation", json!(config.schedule.next(config.credential_since(), now).map(rfc3339))),
+        ("pending_credential", json!(admin.pending.as_ref().map(|pending| &pending.key.id))),
+        ("previous_credentials", previous.collect()),
+    ] {
+        data.insert(name.into(), value);
+    }
+}
+
+/// Checks what a config asks of rotation against what its vendor can do.
+///
+/// # Errors
+/// Names the field.
+pub fn check(about: &About, schedule: &Schedule, ttl: Option<Duration>, now: Time) -> std::result::Result<(), Invalid> {
+    let invalid = |field: &str, problem: String| Err(Invalid::new(field, problem));
+    if !about.can.purposes.contains(&Purpose::Admin) {
+        let field = if schedule.is_active() { "rotation_period" } else { "admin_key_ttl" };
+        return match schedule.is_active() || ttl.is_some() {
+            true => invalid(
+                field,
+                format!("{} makes no admin credentials by its API: see config/{{name}}/rotate-root", about.title),
+            ),
+            false => Ok(()),
+        };
+    }
+    let Some(ttl) = ttl else { return Ok(()) };
+    let Some(gap) = schedule.longest_gap(now).filter(|_| schedule.is_active()) else {
+        return invalid(
+            "admin_key_ttl",
+            "needs rotation_period or rotation_schedule: nothing else would replace the credential in time".into(),
+        );
+    };
+    let (least, limits) = (gap * EXPIRY_PERIODS, about.can.expiry.limits());
+    match limits {
+        None => invalid("admin_key_ttl", format!("{} gives its credentials no expiry", about.title)),
+        Some(limits) if ttl > limits.longest => invalid(
+            "admin_key_ttl",
+            format!("is more than {}, the longest of {}", format_duration(limits.longest), about.title),
+        ),
+        Some(_) if ttl < least => invalid(
+            "admin_key_ttl",
+            format!(
+                "must be at least {}: {EXPIRY_PERIODS} times the longest time between rotations",
+                format_duration(least)
+            ),
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+fn by_hand(about: &About, name: &str) -> String {
+    let title = &about.title;
+    let fields: Vec<&str> =
+        about.account.iter().filter(|field| field.kind == Kind::Secret).map(|field| field.name.as_ref()).collect();
+    let Some(field) = fields.first() else {
+        return format!("an account at {title} stores no credential: there is nothing to rotate");
+    };
+    format!(
+        "{title} makes no admin credentials by its API, as far as this engine can. By hand: 1. make one at the vendor; 2. write it as {field} to config/{name}; 3. read config/{name}/check; 4. delete the old one at the vendor; 5. see that creds/ of a role still works"
+    )
+}
