@@ -16,7 +16,7 @@ use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::{About, Fault, Probe};
-use crate::schema::{Change, Field, Invalid, Kind, Name, Values};
+use crate::schema::{Change, Field, Invalid, Kind, Name, Values, format_duration};
 
 /// Characters of a generation, five bits of randomness each: a name's generations never meet.
 const GENERATION_LENGTH: usize = 10;
@@ -160,7 +160,11 @@ async fn write(mount: Arc<AiMount>, arguments: ConfigArgs, call: Call) -> Result
         record::put(mount.storage.as_ref(), retired_key(&name, &old.generation), &old, true).await?;
     }
     record::put(mount.storage.as_ref(), key, &account.config, true).await?;
-    Ok(Response::default().with_warnings(ignored).with_warnings(warnings))
+    let locked_out = account.config.admin_key_ttl().map(|ttl| {
+        let ttl = format_duration(ttl);
+        format!("each rotated credential ends {ttl} after it was made: should rotations fail for so long, this mount is locked out until another is written")
+    });
+    Ok(Response::default().with_warnings(ignored).with_warnings(warnings).with_warnings(locked_out))
 }
 
 async fn delete(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Response> {

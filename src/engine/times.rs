@@ -48,7 +48,7 @@ pub const ROOT_OVERLAP: Duration = Duration::from_secs(600);
 /// Shortest time between rotations of a credential by itself: several overlaps.
 pub const SHORTEST_ROOT_ROTATION: Duration = HOUR;
 /// A request or a tick waits so long for a vendor to take a credential that it has just made.
-pub const PROOF_BUDGET: Duration = Duration::from_secs(20);
+pub const PROOF_BUDGET: Duration = Duration::from_secs(10);
 /// A new credential that the vendor refuses for so long is given up.
 pub const PROOF_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// A credential that does not rotate by itself is warned of from this age on.

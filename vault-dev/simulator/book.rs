@@ -16,6 +16,8 @@ pub struct Record<D> {
     pub expires: Option<i64>,
     pub last_used: Option<i64>,
     deleted: Option<i64>,
+    /// It was there before the simulator started.
+    seeded: bool,
     pub more: D,
 }
 
@@ -37,6 +39,7 @@ impl<D> Record<D> {
             expires: None,
             last_used: None,
             deleted: None,
+            seeded: false,
             more,
         }
     }
@@ -59,11 +62,15 @@ impl<D> Default for Book<D> {
 impl<D> Book<D> {
     pub fn add(&mut self, record: Record<D>) -> &Record<D> {
         self.created += 1;
-        self.seed(record)
+        self.keep(record)
     }
 
     /// A key that was there before the simulator started: not counted as a creation.
     pub fn seed(&mut self, record: Record<D>) -> &Record<D> {
+        self.keep(Record { seeded: true, ..record })
+    }
+
+    fn keep(&mut self, record: Record<D>) -> &Record<D> {
         let place = self.records.len();
         self.by_id.insert(record.id.clone(), place);
         self.by_secret.insert(record.secret.clone(), place);
@@ -89,10 +96,12 @@ impl<D> Book<D> {
         }
     }
 
-    /// Whose secret this is at inference: a deleted key's too while its revocation lags. Expiry is left to the caller.
+    /// Whose secret this is: a deleted key's too while its revocation lags, a fresh one's only once it is known. Expiry is left
+    /// to the caller.
     pub fn holder(&mut self, secret: &str, at: Moment) -> Option<&mut Record<D>> {
         let record = &mut self.records[*self.by_secret.get(secret)?];
-        record.deleted.is_none_or(|deleted| at.still_answers(deleted)).then_some(record)
+        let known = record.seeded || !at.refuses_still(record.created);
+        (known && record.deleted.is_none_or(|deleted| at.still_answers(deleted))).then_some(record)
     }
 
     pub fn existing(&self) -> impl DoubleEndedIterator<Item = &Record<D>> {

@@ -12,6 +12,8 @@ pub struct Settings {
     pub revocation_lag_seconds: f64,
     /// A fresh key is in no list for so long.
     pub list_lag_seconds: f64,
+    /// A fresh key is refused for so long.
+    pub accept_lag_seconds: f64,
     /// Added to the real time: moves expiry and both lags.
     pub clock_offset_seconds: f64,
     /// Cuts every vendor's pages, so that paging shows with a few keys.
@@ -51,6 +53,10 @@ impl Moment {
 
     pub fn hidden_from_lists(self, created: i64) -> bool {
         self.ms < created + milliseconds(self.settings.list_lag_seconds)
+    }
+
+    pub fn refuses_still(self, created: i64) -> bool {
+        self.ms < created + milliseconds(self.settings.accept_lag_seconds)
     }
 
     pub fn still_answers(self, deleted: i64) -> bool {

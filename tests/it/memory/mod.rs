@@ -9,5 +9,6 @@ mod keys;
 mod leases;
 mod ledger;
 mod roles;
+mod rotation;
 mod specs;
 mod tokens;

@@ -1,0 +1,71 @@
+//! The same for the rotation of a config's credential: whatever step it was killed at, one credential is left, and it works.
+
+use serde_json::{Value, json};
+
+use super::scene::Scene;
+use crate::support::bench::eventually;
+use crate::support::case::Case;
+
+const STEPS: [&str; 8] = [
+    "mint.before-row",
+    "mint.after-row",
+    "mint.after-vendor",
+    "rotate.after-pending",
+    "rotate.after-live",
+    "rotate.proven",
+    "rotate.after-switch",
+    "rotate.after-letting-go",
+];
+
+#[tokio::test]
+async fn killed_in_a_rotation_one_credential_is_left_and_it_works() {
+    for step in STEPS {
+        let mut scene = Scene::new(&Case::named("openai")).await;
+        let lease = scene.lease().await;
+        let mount = scene.mount.clone();
+        let rotation =
+            async move { mount.client_request("update", "config/main/rotate-root", json!({"overlap": 0})).await };
+        scene.crash_at(step, rotation).await;
+        assert!(works(&scene).await, "{step}: after the crash");
+        for minutes in [3, 10, 55] {
+            scene.advance(minutes).await;
+            assert!(works(&scene).await, "{step}: {minutes} minutes later");
+        }
+        eventually(step, async || admin_keys(&scene).await.len() == 1).await;
+        let rows = scene.rows().into_iter().filter(|row| row["kind"] == "admin").collect::<Vec<_>>();
+        let expected = usize::from(admin_keys(&scene).await != ["key_sim_admin"]);
+        assert_eq!(rows.len(), expected, "{step}: {rows:?}");
+        assert!(rows.iter().all(|row| row["state"] == "live"), "{step}: {rows:?}");
+        scene.mount.revoke(&lease).await.expect(204);
+        scene.lease().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_goes_on_after_a_crash_without_being_asked() {
+    let mut scene = Scene::new(&Case::named("openai")).await;
+    let before = stored(&scene);
+    let mount = scene.mount.clone();
+    let rotation = async move { mount.client_request("update", "config/main/rotate-root", json!({})).await };
+    scene.crash_at("rotate.after-live", rotation).await;
+    scene.advance(0).await;
+    eventually("switched", async || stored(&scene) != before).await;
+    scene.advance(11).await;
+    eventually("one is left", async || admin_keys(&scene).await.len() == 1).await;
+}
+
+fn stored(scene: &Scene) -> String {
+    let record: Value = scene.mount.storage.json("config/main").expect("a config");
+    record["account"]["admin_key"].as_str().expect("a credential").to_owned()
+}
+
+async fn works(scene: &Scene) -> bool {
+    let path = "/openai/v1/organization/projects/proj_sim1";
+    scene.simulator.call("GET", path, &stored(scene), None).await.status == 200
+}
+
+async fn admin_keys(scene: &Scene) -> Vec<String> {
+    let state = scene.simulator.state().await;
+    let live = state["openai"]["admin_keys"]["live"].as_array().expect("a list").clone();
+    live.iter().map(|key| key["id"].as_str().expect("an id").to_owned()).collect()
+}
