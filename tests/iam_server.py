@@ -95,6 +95,9 @@ def list_service_specific_credentials(self):
     user, service = self._get_param("UserName"), self._get_param("ServiceName")
     if user:
         self.backend.get_user(user)
+    elif self._get_param("AllUsers") != "true":
+        # Those of whoever asks, who has none.
+        user = ""
     fitting = [one for one in credentials if user in (None, one["UserName"]) and service in (None, one["ServiceName"])]
     return page(self, "ServiceSpecificCredentials", [metadata(one) for one in fitting])
 

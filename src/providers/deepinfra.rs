@@ -94,6 +94,9 @@ impl Vendor for DeepInfra {
             Ok(read) if read.at("/expires_at").and_then(Value::as_i64) == Some(expires) => return Ok(probe),
             Ok(_) => "it reads something else in a token than was signed".to_owned(),
             Err(fault) if matches!(fault.kind, FaultKind::Invalid { .. }) => fault.text,
+            Err(fault) if fault.kind == FaultKind::Refused => {
+                return Err(Fault::new(fault.kind, format!("{}: check api_key, user_id and api_key_name", fault.text)));
+            }
             Err(fault) => return Err(fault),
         };
         probe.missing.push(format!("tokens that work: check user_id and api_key_name; the vendor {unread}"));
@@ -105,7 +108,7 @@ impl Vendor for DeepInfra {
         let (expires, token) = signed(cx.account, &order.scope.0, until);
         if !is_documented(&order.scope.0) {
             let read = shown_to_vendor(cx, &token).await?;
-            check_limits(&order.scope.0, &read)?;
+            check_limits(&order.scope.0, expires, &read)?;
         }
         Ok(Issued {
             key: Ref::new(order.name.0.as_str(), &[]),
@@ -167,7 +170,7 @@ async fn shown_to_vendor(cx: &Cx<'_>, token: &Secret) -> Result<Answer, Fault> {
 }
 
 /// A limit that the vendor does not read would not hold.
-fn check_limits(limits: &Values, read: &Answer) -> Result<(), Fault> {
+fn check_limits(limits: &Values, expires: i64, read: &Answer) -> Result<(), Fault> {
     let texts = |value: &Value| -> BTreeSet<String> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
@@ -177,6 +180,8 @@ fn check_limits(limits: &Values, read: &Answer) -> Result<(), Fault> {
     } else if read.at("/spending_limit").and_then(Value::as_f64) != limits.get("spending_limit").and_then(Value::as_f64)
     {
         "spending_limit"
+    } else if read.at("/expires_at").and_then(Value::as_i64) != Some(expires) {
+        return Err(Fault::invalid("reads another end in a token than was signed here, so none is handed out"));
     } else {
         return Ok(());
     };

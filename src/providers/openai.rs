@@ -158,6 +158,10 @@ impl Vendor for OpenAi {
         Session::new(cx)?.end(key).await
     }
 
+    fn expires_whole(&self, key: &Ref) -> bool {
+        session::own_account(key).is_none()
+    }
+
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
         Session::new(cx)?.extend(key, until).await
     }

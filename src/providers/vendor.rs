@@ -39,6 +39,11 @@ pub trait Vendor: Send + Sync {
         self.about().can.end
     }
 
+    /// Whether nothing of a key is left once the vendor's own expiry has ended it: not where what was made for it stays.
+    fn expires_whole(&self, _key: &Ref) -> bool {
+        true
+    }
+
     /// Moves the vendor's expiry; returns what the vendor granted. Only where `Expiry::Movable`.
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault>;
 

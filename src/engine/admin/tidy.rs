@@ -238,7 +238,7 @@ impl<'a> Tidy<'a> {
                 Ok(gone) => {
                     if gone == Gone::Now {
                         self.warnings
-                            .push(format!("the key of row {} was there under another name, and was deleted", row.id));
+                            .push(format!("something of row {} was still at the vendor, and was deleted", row.id));
                     }
                     if is_settled(self.mount, &owner.account, &row, gone) {
                         self.mount.ledger.delete(&row.id).await?;

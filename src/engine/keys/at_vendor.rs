@@ -85,8 +85,12 @@ async fn list_as(mount: &AiMount, account: &Account, limit: Duration) -> Result<
                 if all.len() > FOUND_LIMIT {
                     return Err(Fault::unknown(format!("lists more than {FOUND_LIMIT} keys of this mount")));
                 }
-                if page.next.is_none() || page.next == from {
+                if page.next.is_none() {
                     return Ok(all);
+                }
+                // Not the end: what comes behind it was not listed.
+                if page.next == from {
+                    return Err(Fault::unknown("repeats a page of its list"));
                 }
                 from = page.next;
             }

@@ -11,7 +11,7 @@ use super::super::rotation;
 use super::super::times::{LIVE_GRACE, LOOKS, SETTLE, TIDY_BUDGET};
 use super::super::upstream;
 use super::at_vendor::{end, end_by_name, is_settled, list};
-use super::ledger::{AccountId, Held, Row, State};
+use super::ledger::{AccountId, Held, KeyRecord, Row, State};
 use crate::base::Time;
 use crate::logical::{Error, Result};
 use crate::providers::{Fault, FaultKind, Find, Found, KeyName};
@@ -103,6 +103,8 @@ impl<'a> Round<'a> {
             Err(error) if ended => return self.drop_ended(&row, &error.to_string()).await,
             owner => owner?,
         };
+        let whole = |key: &KeyRecord| owner.account.vendor.expires_whole(&key.clone().into());
+        let whole = ended && row.key.as_ref().is_some_and(whole);
         let settled = match row.key.clone() {
             Some(key) => end(self.mount, &owner, &key.into(), None).await.map(|gone| {
                 let settled = self.pass == Pass::Final || is_settled(self.mount, &owner.account, &row, gone);
@@ -116,7 +118,7 @@ impl<'a> Round<'a> {
         match settled {
             Ok(true) => ledger.delete(id).await,
             Ok(false) => Ok(()),
-            Err(fault) if ended && fault.kind == FaultKind::Refused => self.drop_ended(&row, &fault.text).await,
+            Err(fault) if whole && fault.kind == FaultKind::Refused => self.drop_ended(&row, &fault.text).await,
             Err(fault) => {
                 self.note(&account_id, &fault);
                 if row.state == State::Live {

@@ -2,7 +2,7 @@ use reqwest::Url;
 
 use super::Credentials;
 use super::credentials::SECRET_ACCESS_KEY;
-use super::endpoint::Partition;
+use super::endpoint::{Partition, is_unknown};
 use crate::providers::Account;
 use crate::providers::account::base_url;
 use crate::schema::{Field, Invalid, Kind, Values};
@@ -34,6 +34,11 @@ impl Base {
             Invalid::new("region", "is not the name of a region of AWS or of its US government partition")
         })?;
         let endpoint = base_url("api_url", values.text("api_url").unwrap_or(partition.iam))?;
+        if is_unknown(&endpoint) {
+            let problem =
+                format!("is a host of AWS whose STS is not known here: leave it out, or name {}", partition.iam);
+            return Err(Invalid::new("api_url", problem));
+        }
         Ok(Self { endpoint, region: region.to_owned(), credentials: Credentials::read(values)? })
     }
 

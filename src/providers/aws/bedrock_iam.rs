@@ -138,6 +138,11 @@ impl Vendor for BedrockIam {
         Session::new(cx)?.end(key).await
     }
 
+    fn expires_whole(&self, _: &Ref) -> bool {
+        // Its user stays.
+        false
+    }
+
     async fn extend(&self, _: &Cx<'_>, _: &Ref, _: Time) -> Result<Time, Fault> {
         // UpdateServiceSpecificCredential has the status only.
         Err(Fault::invalid("sets the expiry of a key once and cannot move it"))

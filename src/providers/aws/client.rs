@@ -182,7 +182,7 @@ impl<'a> Client<'a> {
             }
             (400..=599, Some(said)) => {
                 let after = unread.retry_after.as_deref();
-                kind_of(status, &said.code, after.and_then(|text| parse_retry_after(text, self.cx.clock.now())))
+                kind_of(status, said, after.and_then(|text| parse_retry_after(text, self.cx.clock.now())))
             }
             (401..=403, None) => (FaultKind::Refused, "does not permit this"),
             (429, None) => (FaultKind::Busy { after: None }, "asks to slow down"),
@@ -222,10 +222,16 @@ fn said(error: &Value) -> Option<Said> {
     Some(said).filter(|said| !said.code.is_empty())
 }
 
+const CLOCK: &str = "finds the request's time wrong: compare this machine's clock";
+
 /// What a code means (IAM API Reference, "Common Errors" and the errors of each action; STS has the same). The status says
 /// less: a limit of the account, a conflict and a change at the same moment are all 409.
-fn kind_of(status: u16, code: &str, after: Option<Duration>) -> (FaultKind, &'static str) {
-    match code {
+fn kind_of(status: u16, said: &Said, after: Option<Duration>) -> (FaultKind, &'static str) {
+    let clock = ["Signature expired", "Signature not yet current"].iter().any(|text| said.message.starts_with(text));
+    match said.code.as_str() {
+        // No word about the credential, and a clock that is wrong judges expiries too.
+        "RequestExpired" | "RequestInTheFuture" => (FaultKind::Invalid { field: None }, CLOCK),
+        "SignatureDoesNotMatch" if clock => (FaultKind::Invalid { field: None }, CLOCK),
         "Throttling" | "ThrottlingException" | "RequestLimitExceeded" | "TooManyRequestsException" => {
             (FaultKind::Busy { after }, "asks to slow down")
         }
@@ -235,7 +241,6 @@ fn kind_of(status: u16, code: &str, after: Option<Duration>) -> (FaultKind, &'st
         | "SignatureDoesNotMatch"
         | "ExpiredToken"
         | "ExpiredTokenException"
-        | "RequestExpired"
         | "UnrecognizedClientException"
         | "IncompleteSignature"
         | "MissingAuthenticationToken"
@@ -249,7 +254,7 @@ fn kind_of(status: u16, code: &str, after: Option<Duration>) -> (FaultKind, &'st
         "DeleteConflict" => (FaultKind::Invalid { field: None }, "refuses the request"),
         "PriorRequestNotComplete" | "RequestThrottled" | "SlowDown" => (FaultKind::Busy { after }, "asks to slow down"),
         // No word about what was done.
-        _ if status >= 500 || matches!(status, 408 | 409 | 425) || code.starts_with("RequestTimeout") => {
+        code if status >= 500 || matches!(status, 408 | 409 | 425) || code.starts_with("RequestTimeout") => {
             (FaultKind::Unknown, "failed")
         }
         _ => (FaultKind::Invalid { field: None }, "refuses the request"),
@@ -324,6 +329,7 @@ mod tests {
             (409, "LimitExceeded", FaultKind::Refused),
             (409, "EntityAlreadyExists", FaultKind::Unknown),
             (403, "ExpiredToken", FaultKind::Refused),
+            (403, "RequestExpired", FaultKind::Invalid { field: None }),
             (400, "MalformedInput", FaultKind::Invalid { field: None }),
             (404, "NoSuchEntity", FaultKind::Invalid { field: None }),
             (500, "ServiceFailure", FaultKind::Unknown),
@@ -331,6 +337,18 @@ mod tests {
             let failure = judge(false, status, &error(code, "why")).expect_err(code);
             assert_eq!(failure.fault.kind, kind, "{code}");
             assert!(has_code(&failure, code));
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_is_no_refusal_of_the_credential() {
+        for (message, kind) in [
+            ("Signature not yet current: 20261124T120000Z is still later than …", FaultKind::Invalid { field: None }),
+            ("Signature expired: 20261124T120000Z is now earlier than …", FaultKind::Invalid { field: None }),
+            ("The request signature we calculated does not match", FaultKind::Refused),
+        ] {
+            let failure = judge(false, 403, &error("SignatureDoesNotMatch", message)).expect_err(message);
+            assert_eq!(failure.fault.kind, kind, "{message}");
         }
     }
 

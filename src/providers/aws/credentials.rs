@@ -45,7 +45,6 @@ impl Credentials {
         let access_key_id = values.need(ACCESS_KEY_ID)?;
         let secret_access_key = values.need(SECRET_ACCESS_KEY)?;
         let session_token = values.text(SESSION_TOKEN).filter(|token| !token.is_empty());
-        plain(ACCESS_KEY_ID, access_key_id)?;
         plain(SECRET_ACCESS_KEY, secret_access_key)?;
         match session_token {
             None if access_key_id.starts_with(TEMPORARY) => {

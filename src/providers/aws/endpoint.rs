@@ -75,8 +75,17 @@ impl Endpoint {
     }
 }
 
+/// Whether it is a host of AWS's own other than a partition's IAM: STS would not be found beside it, and neither would the
+/// region that it wants signed.
+pub(super) fn is_unknown(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let own =
+        [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws"].iter().any(|end| host.ends_with(end));
+    own && ![&PUBLIC, &GOVERNMENT].iter().any(|partition| is_at(url, partition.iam))
+}
+
 fn is_at(url: &Url, base: &str) -> bool {
-    base.parse::<Url>().is_ok_and(|base| base.host() == url.host() && base.scheme() == url.scheme())
+    base.parse::<Url>().is_ok_and(|base| base.origin() == url.origin())
 }
 
 #[cfg(test)]
@@ -92,6 +101,20 @@ mod tests {
             ["", "us", "us-east", "us--1", "cn-north-1", "eusc-de-east-1", "us-iso-east-1", "a.b/c-d-e", "US-EAST-1"]
         {
             assert!(Partition::of_region(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_of_aws_are_not_taken_for_emulators() {
+        for (url, unknown) in [
+            (PUBLIC.iam, false),
+            (GOVERNMENT.iam, false),
+            ("http://127.0.0.1:5000", false),
+            ("https://iam.amazonaws.com:8443", true),
+            ("https://iam-fips.amazonaws.com", true),
+            ("https://iam.global.api.aws", true),
+        ] {
+            assert_eq!(is_unknown(&url.parse().expect("a URL")), unknown, "{url}");
         }
     }
 

@@ -11,7 +11,11 @@ pub(super) struct CallerIdentity {
 impl CallerIdentity {
     pub(super) async fn ask(client: &Client<'_>) -> Result<Self, Fault> {
         let answer = client.send(Query::read(Service::Sts, "GetCallerIdentity")).await?;
-        Ok(Self { account: answer.need("/Account")?.to_owned(), arn: client.shown(answer.need("/Arn")?) })
+        let account = answer.need("/Account")?;
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(answer.lacks("/Account of twelve digits"));
+        }
+        Ok(Self { account: account.to_owned(), arn: client.shown(answer.need("/Arn")?) })
     }
 
     /// Fails where the credentials are of another account than `wanted`: its "no such user" says nothing then.

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 /// Deepest nesting that is read. AWS's answers to what is asked here have six levels.
 const DEPTH: usize = 16;
 
+/// Most elements that are read: a page of 500 entries has some 5000.
+const ELEMENTS: usize = 100_000;
+
 /// A document of AWS's Query protocol as JSON: an element is an object of its children, or text where it has none; one
 /// whose children are all called `member` is a list, and so is an empty one to `members`. Namespaces and attributes are
 /// dropped. None where it is not such a document: no XML, not closed, with a DTD or another entity than XML's own five.
@@ -13,12 +16,14 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Value> {
     let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
     reader.config_mut().expand_empty_elements = true;
     let mut open = vec![Element::default()];
+    let mut elements = 0;
     loop {
         match reader.read_event().ok()? {
             Event::Start(start) => {
                 let name = start.local_name();
                 open.push(Element { name: name.into_inner().to_owned(), ..Element::default() });
-                if open.len() > DEPTH {
+                elements += 1;
+                if open.len() > DEPTH || elements > ELEMENTS {
                     return None;
                 }
             }

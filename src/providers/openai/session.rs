@@ -151,7 +151,7 @@ impl<'a> Session<'a> {
                 Err(failure) => Err(failure.into()),
             };
         }
-        if let Some(account) = key.text(OWN_ACCOUNT) {
+        if let Some(account) = own_account(key) {
             return self.end_account(account).await;
         }
         match self.talk.send(Call::delete(&self.path(&["api_keys", &key.id]))).await {
@@ -267,6 +267,11 @@ impl<'a> Session<'a> {
         let only = fitting.next().filter(|_| fitting.next().is_none());
         Ok(only.and_then(|entry| as_id(&entry["id"])).map(|id| Ref::new(id, &[(ADMIN, "true")])))
     }
+}
+
+/// The service account that was made for a key.
+pub(super) fn own_account(key: &Ref) -> Option<&str> {
+    key.text(OWN_ACCOUNT)
 }
 
 /// Where a listing goes on that has more: behind its last entry.

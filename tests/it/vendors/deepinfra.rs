@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::providers::FaultKind;
 
@@ -53,15 +54,18 @@ async fn the_vendor_holds_a_token_to_its_limits_and_its_end() {
 #[tokio::test]
 async fn a_limit_that_the_vendor_does_not_read_is_not_promised() {
     let limits = json!({"models": ["a", "b"], "spending_limit": 2});
+    let until = DateTime::from_timestamp(2_000_000_000, 0).expect("a time");
+    let read = |expires: i64, models, limit| json!({"expires_at": expires, "models": models, "spending_limit": limit});
+    let blamed = |field: Option<&str>| Some(FaultKind::Invalid { field: field.map(str::to_owned) });
     for (read, blamed) in [
-        (json!({"expires_at": 1, "models": ["b", "a"], "spending_limit": 2}), None),
-        (json!({"expires_at": 1, "models": ["a"], "spending_limit": 2}), Some("models")),
-        (json!({"expires_at": 1, "models": null, "spending_limit": 2}), Some("models")),
-        (json!({"expires_at": 1, "models": ["a", "b"], "spending_limit": null}), Some("spending_limit")),
+        (read(2_000_000_000, json!(["b", "a"]), json!(2)), None),
+        (read(2_000_000_000, json!(["a"]), json!(2)), blamed(Some("models"))),
+        (read(2_000_000_000, json!(null), json!(2)), blamed(Some("models"))),
+        (read(2_000_000_000, json!(["a", "b"]), json!(null)), blamed(Some("spending_limit"))),
+        (read(2_000_000_001, json!(["a", "b"]), json!(2)), blamed(None)),
     ] {
         let script = Script::of([(200, read.clone())]).await;
-        let issued = at(&script.url, limits.clone()).try_issue().await.1;
-        let blamed = blamed.map(|field| FaultKind::Invalid { field: Some(field.to_owned()) });
+        let issued = at(&script.url, limits.clone()).issue_named("vault-x", Some(until)).await;
         assert_eq!(issued.map(drop).err().map(|fault| fault.kind), blamed, "{read}");
         assert!(script.seen()[0].starts_with("GET /v1/scoped-jwt?jwtoken=jwt%3A"), "{:?}", script.seen());
     }
@@ -73,7 +77,8 @@ async fn a_probe_finds_a_wrong_key_and_a_wrong_name() {
     let probe = stage.probe().await.expect("probed");
     assert_eq!((probe.identity.as_deref(), probe.missing.len(), probe.warnings.len()), (Some(USER), 0, 0));
     let fault = stage.with_credential("deepinfra-wrong-canary").probe().await.expect_err("a wrong key");
-    assert!(fault.kind == FaultKind::Refused && !fault.text.contains("canary"), "{fault}");
+    let tells = fault.text.contains("user_id") && !fault.text.contains("canary");
+    assert!(fault.kind == FaultKind::Refused && tells, "{fault}");
     let script = Script::of([(400, json!({"detail": {"error": "Invalid scoped JWT"}}))]).await;
     let probe = at(&script.url, json!({})).probe().await.expect("probed");
     assert!(probe.missing[0].contains("api_key_name"), "{:?}", probe.missing);

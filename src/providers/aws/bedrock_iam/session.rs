@@ -107,7 +107,7 @@ impl<'a> Session<'a> {
                 Err(failure)
                     if is_gone(&failure)
                         && !failure.doubtful
-                        && failure.mentions("user")
+                        && failure.mentions("the user with name")
                         && self.client.has_time(wait) =>
                 {
                     sleep(wait).await;
@@ -130,9 +130,8 @@ impl<'a> Session<'a> {
 
     /// The key first, whatever else fails: then all that keeps IAM from deleting the user, then the user.
     async fn end_user(&self, user: &str, key: Option<&str>) -> Result<Gone, Fault> {
-        let mut gone = Gone::Already;
         if let Some(key) = key {
-            gone = self.end_credential(user, key).await?;
+            self.end_credential(user, key).await?;
         }
         for (action, list, id) in [
             ("ListServiceSpecificCredentials", "/ServiceSpecificCredentials", "ServiceSpecificCredentialId"),
@@ -144,21 +143,21 @@ impl<'a> Session<'a> {
                     self.delete(query.with("UserName", user).with("PolicyArn", id)).await?;
                 } else {
                     self.end_credential(user, &id).await?;
-                    gone = Gone::Now;
                 }
             }
         }
-        self.delete_user(user, gone).await
+        self.delete_user(user).await
     }
 
-    /// `before` is what became of the key.
-    async fn delete_user(&self, user: &str, before: Gone) -> Result<Gone, Fault> {
+    /// Says how the user went, whatever became of its key: a replica of IAM that has not heard of the user knows nothing of
+    /// its policies either.
+    async fn delete_user(&self, user: &str) -> Result<Gone, Fault> {
         let mut waits = SETTLING.into_iter();
         loop {
             let query = Query::change(Service::Iam, "DeleteUser").repeatable().with("UserName", user);
             match (self.client.send(query).await, waits.next()) {
                 (Ok(_), _) => return Ok(Gone::Now),
-                (Err(failure), _) if is_gone(&failure) => return Ok(before),
+                (Err(failure), _) if is_gone(&failure) => return Ok(Gone::Already),
                 // What was deleted a moment ago may still be in the way.
                 (Err(failure), Some(wait)) if is_kept(&failure) && self.client.has_time(wait) => sleep(wait).await,
                 (Err(failure), _) if is_kept(&failure) => {
