@@ -95,7 +95,7 @@ def list_service_specific_credentials(self):
     user, service = self._get_param("UserName"), self._get_param("ServiceName")
     if user:
         self.backend.get_user(user)
-    elif self._get_param("AllUsers") != "true":
+    elif str(self._get_param("AllUsers")).lower() != "true":
         # Those of whoever asks, who has none.
         user = ""
     fitting = [one for one in credentials if user in (None, one["UserName"]) and service in (None, one["ServiceName"])]

@@ -10,7 +10,7 @@ use http::{HeaderName, Method};
 use super::super::account::base_url;
 use super::auth::{Auth, Pair};
 use super::format::{
-    BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step,
+    BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, GoneRule, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step,
 };
 use super::source::Source;
 use super::term::{Form, Term};
@@ -94,6 +94,9 @@ pub(super) fn check(definition: &Definition) -> Checked {
     }
     words("limits", &definition.limits, &LIMITS)?;
     words("unused", &definition.unused, &UNUSED)?;
+    if definition.role.is_empty() && !definition.limits.is_empty() {
+        return problem("limits", "says what a role can limit, and role has no fields");
+    }
     headers("headers", &definition.headers)?;
     headers("client_headers", &definition.client_headers)?;
     if definition.errors.is_empty() {
@@ -372,6 +375,9 @@ impl<'a> Walk<'a> {
             self.term(&format!("list.query.{name}"), term)?;
         }
         pointer("list.items", &listing.items)?;
+        if let Some(expect) = &listing.expect {
+            pointer("list.expect.at", &expect.at)?;
+        }
         for (name, pick) in &listing.entry {
             pointer(&format!("list.entry.{name}"), &pick.at)?;
         }
@@ -419,13 +425,16 @@ impl<'a> Walk<'a> {
         if let Some(rule) = step.gone.iter().find(|rule| !(400..500).contains(&rule.status)) {
             return problem(format!("{at}.gone"), format!("{} is not a status from 400 to 499", rule.status));
         }
-        match step
-            .gone
-            .iter()
-            .find(|rule| rule.status != 404 && rule.status != 410 && rule.code.is_none() && rule.says.is_none())
-        {
-            Some(rule) => problem(format!("{at}.gone"), format!("{} alone does not say that it is gone", rule.status)),
-            None => Ok(()),
+        let vague = |rule: &&GoneRule| ![404, 410].contains(&rule.status) && rule.code.is_none() && rule.says.is_none();
+        if let Some(rule) = step.gone.iter().find(vague) {
+            return problem(format!("{at}.gone"), format!("{} alone does not say that it is gone", rule.status));
+        }
+        match step.gone.iter().find(|rule| !rule.is_certain()) {
+            Some(rule) if self.definition.list.is_none() => {
+                let text = format!("{} may be about something else: it needs a code or words, or a list", rule.status);
+                problem(format!("{at}.gone"), text)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -67,6 +67,22 @@ impl Declared {
         Ok(())
     }
 
+    /// "Not there" may be said of what the key is in: only where all other keys are listed, and this one is not, is it gone.
+    async fn confirm_gone(&self, cx: &Cx<'_>, key: &Ref) -> Result<Gone, Fault> {
+        let mut from: Option<Cursor> = None;
+        loop {
+            let page = self.list(cx, "", from.clone()).await?;
+            if page.found.iter().any(|found| found.key.id == key.id) {
+                return Err(Fault::unknown("says that the key is not there, and lists it"));
+            }
+            match page.next {
+                None => return Ok(Gone::Already),
+                next if next == from => return Err(Fault::unknown("repeats a page of its list")),
+                next => from = next,
+            }
+        }
+    }
+
     /// Undoes what was made, the last first; by the key's own deletion once there is a key.
     async fn unmake(&self, session: &Session<'_>, order: &Order<'_>, made: &Made) -> Result<(), Fault> {
         let mut session = session.undo();
@@ -75,7 +91,7 @@ impl Declared {
             session.talk.hide(secret);
         }
         if !made.key.id.is_empty() && !self.definition.delete.is_empty() {
-            return session.delete(&made.key).await.and_then(Gone::fresh);
+            return session.delete(&made.key).await.and_then(|(gone, _)| gone.fresh());
         }
         let cx = session.talk.cx;
         let scene = Scene {
@@ -91,7 +107,7 @@ impl Declared {
             }
             match session.run(undo, &scene).await? {
                 Outcome::Answer(_) | Outcome::Skipped => {}
-                Outcome::Gone => Gone::Already.fresh()?,
+                Outcome::Gone { .. } => Gone::Already.fresh()?,
             }
         }
         Ok(())
@@ -179,8 +195,7 @@ impl Vendor for Declared {
         };
         let scene = Scene { prefix: Some("vault-"), ..self.scene(cx) };
         match session.list(listing, &scene, &[]).await {
-            Ok(answer) if listing.absent_is_empty => drop(answer),
-            Ok(answer) => drop(answer.need_list(&listing.items)?),
+            Ok(answer) => drop(session.entries(listing, &answer)?),
             Err(failure) if failure.vendor_said(403) => {
                 probe.missing.push(format!("the credential cannot list keys ({})", failure.fault));
             }
@@ -223,7 +238,10 @@ impl Vendor for Declared {
     }
 
     async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
-        Session::open(cx, &self.definition).await?.delete(key).await
+        match Session::open(cx, &self.definition).await?.delete(key).await? {
+            (Gone::Already, false) => self.confirm_gone(cx, key).await,
+            (gone, _) => Ok(gone),
+        }
     }
 
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
@@ -239,7 +257,7 @@ impl Vendor for Declared {
             Outcome::Skipped => {
                 return Err(Fault::invalid("was not asked: the step that moves the expiry was left out"));
             }
-            Outcome::Gone => return Err(Fault::invalid("does not have this key any more")),
+            Outcome::Gone { .. } => return Err(Fault::invalid("does not have this key any more")),
         };
         granted.unwrap_or(Ok(until))
     }
@@ -256,10 +274,7 @@ impl Vendor for Declared {
         });
         let extra: Vec<_> = sent.map(|at| (parameter(&listing.pages), at)).into_iter().collect();
         let answer = session.list(listing, &scene, &extra).await?;
-        let entries = match answer.at(&listing.items) {
-            None if listing.absent_is_empty => &[],
-            _ => answer.need_list(&listing.items)?,
-        };
+        let entries = session.entries(listing, &answer)?;
         let found = entries.iter().filter_map(|value| {
             let name = listing.entry.get("name")?.value(value).and_then(|name| as_name(name, prefix))?.to_owned();
             let id =
@@ -277,8 +292,20 @@ impl Vendor for Declared {
                 Some(last_id().ok_or_else(|| answer.lacks("an id to go on from"))?)
             }
             Pages::After { .. } => None,
-            Pages::Offset { .. } => next_number(at, 0, entries.len(), first_id),
-            Pages::Number { first, .. } => next_number(at, *first as usize, 1, first_id),
+            Pages::Offset { .. } => match next_number(at, 0, entries.len(), first_id) {
+                Next::Page(next) => Some(next),
+                // It skips nothing, so the first page was all.
+                Next::Again(_) | Next::End => None,
+            },
+            Pages::Number { first, .. } => match next_number(at, *first as usize, 1, first_id.clone()) {
+                Next::Page(next) => Some(next),
+                // Some count from 0 and some from 1, and take one for the other at the start.
+                Next::Again(number) if number == *first as usize + 1 => {
+                    Some(format!("{} {}", number + 1, first_id.unwrap_or_default()))
+                }
+                Next::Again(_) => return Err(Fault::unknown("repeats a page of its list")),
+                Next::End => None,
+            },
         };
         Ok(Page { found: found.collect(), next: next.map(Cursor) })
     }
@@ -286,12 +313,23 @@ impl Vendor for Declared {
 
 /// The page after `at`, where this one was not empty. `at` is a number and the first id of the page before: an API that
 /// does not know the parameter gives the same page for ever.
-fn next_number(at: Option<&str>, first: usize, step: usize, first_id: Option<String>) -> Option<String> {
-    let first_id = first_id?;
+fn next_number(at: Option<&str>, first: usize, step: usize, first_id: Option<String>) -> Next {
+    let Some(first_id) = first_id else { return Next::End };
     let (number, before) = at.and_then(|at| at.split_once(' ')).unwrap_or_default();
-    let again = !first_id.is_empty() && first_id == before;
     let number = number.parse().unwrap_or(first);
-    (!again).then(|| format!("{} {first_id}", number + step))
+    if !first_id.is_empty() && first_id == before {
+        return Next::Again(number);
+    }
+    Next::Page(format!("{} {first_id}", number + step))
+}
+
+/// How a listing of numbered pages goes on.
+#[derive(Debug, PartialEq)]
+enum Next {
+    Page(String),
+    /// This one, of that number, is the one before.
+    Again(usize),
+    End,
 }
 
 fn parameter(pages: &Pages) -> &str {
@@ -369,12 +407,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_that_comes_again_is_the_last() {
+    fn a_page_that_comes_again_is_known() {
         let next = |at, id: Option<&str>| next_number(at, 1, 1, id.map(str::to_owned));
-        assert_eq!(next(None, Some("k_1")).as_deref(), Some("2 k_1"));
-        assert_eq!(next(Some("2 k_1"), Some("k_2")).as_deref(), Some("3 k_2"));
-        assert_eq!(next(Some("2 k_1"), Some("k_1")), None, "the API does not know the parameter");
-        assert_eq!(next(Some("3 k_2"), None), None);
-        assert_eq!(next(Some("2 "), Some("")).as_deref(), Some("3 "), "entries without an id");
+        let page = |text: &str| Next::Page(text.to_owned());
+        assert_eq!(next(None, Some("k_1")), page("2 k_1"));
+        assert_eq!(next(Some("2 k_1"), Some("k_2")), page("3 k_2"));
+        assert_eq!(next(Some("2 k_1"), Some("k_1")), Next::Again(2), "the API does not know the parameter");
+        assert_eq!(next(Some("3 k_2"), None), Next::End);
+        assert_eq!(next(Some("2 "), Some("")), page("3 "), "entries without an id");
     }
 }

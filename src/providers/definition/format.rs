@@ -332,6 +332,17 @@ pub(super) struct GoneRule {
     /// The vendor sends no body with it.
     #[serde(default)]
     pub(super) bare: bool,
+    /// It may be about something else than the key, so that the listing has to say that the key is gone. So it is of every
+    /// rule that names a status alone.
+    #[serde(default)]
+    pub(super) unlisted: bool,
+}
+
+impl GoneRule {
+    /// Whether an answer that fits is about the key for certain.
+    pub(super) const fn is_certain(&self) -> bool {
+        !self.unlisted && (self.code.is_some() || self.says.is_some() || self.bare)
+    }
 }
 
 /// How the vendor's keys are listed.
@@ -341,8 +352,11 @@ pub(super) struct Listing {
     pub(super) call: Target,
     #[serde(default)]
     pub(super) query: BTreeMap<String, Term>,
-    /// Where the entries are. Null or absent is none, where `absent_is_empty`.
+    /// Where the entries are. Null or absent is none, where `absent_is_empty` and the answer is no error.
     pub(super) items: String,
+    /// What an answer that lists keys says.
+    #[serde(default)]
+    pub(super) expect: Option<Expect>,
     #[serde(default)]
     pub(super) absent_is_empty: bool,
     /// `id`, `name`, `created`, and what deleting needs as `key.…`.

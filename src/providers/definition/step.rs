@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::super::answer::{Answer, Envelope, Failure, parse_seconds, parse_time};
+use super::super::answer::{Answer, Envelope, Failure, Said, parse_seconds, parse_time};
 use super::super::call::{Call, Content};
 use super::super::talk::Talk;
 use super::super::{Cx, Fault, Gone, Ref};
@@ -27,7 +27,9 @@ pub(super) enum Outcome {
     /// Its condition does not hold: nothing was sent.
     Skipped,
     /// What was to be deleted is not there any more.
-    Gone,
+    Gone {
+        certain: bool,
+    },
 }
 
 impl<'a> Session<'a> {
@@ -52,8 +54,10 @@ impl<'a> Session<'a> {
         loop {
             let answer = match self.talk.send(step.call(scene)?).await {
                 Ok(answer) => answer,
-                Err(failure) if step.gone.iter().any(|rule| rule.fits(&failure)) => return Ok(Outcome::Gone),
-                Err(failure) => return Err(failure.into()),
+                Err(failure) => match step.gone.iter().find(|rule| rule.fits(&failure)) {
+                    Some(rule) => return Ok(Outcome::Gone { certain: rule.is_certain() }),
+                    None => return Err(failure.into()),
+                },
             };
             let body = answer.body();
             if let Some(expect) = step.expect.as_ref().filter(|expect| !expect.holds(body)) {
@@ -85,17 +89,33 @@ impl<'a> Session<'a> {
         self.talk.send(extra.iter().fold(call, |call, (name, value)| call.query((*name).to_owned(), value))).await
     }
 
-    /// Deletes a key by the declared steps. The first one's answer says how it went.
-    pub(super) async fn delete(&self, key: &Ref) -> Result<Gone, Fault> {
+    /// The entries of a page.
+    pub(super) fn entries<'p>(&self, listing: &Listing, page: &'p Answer) -> Result<&'p [Value], Fault> {
+        let body = page.body();
+        if let Some(expect) = listing.expect.as_ref().filter(|expect| !expect.holds(body)) {
+            return Err(page.lacks(&format!("{} that is {}", expect.at, expect.is)));
+        }
+        // An error with a status of success lists no keys either.
+        let envelopes = [Envelope::Declared(&self.definition.errors), Envelope::CommonOrDetail];
+        let plain = body.is_object() && envelopes.into_iter().all(|envelope| Said::parse(body, envelope).is_none());
+        match page.at(&listing.items) {
+            None if listing.absent_is_empty && plain => Ok(&[]),
+            _ => page.need_list(&listing.items),
+        }
+    }
+
+    /// Deletes a key by the declared steps. The first one's answer says how it went, and whether it was about this key for
+    /// certain.
+    pub(super) async fn delete(&self, key: &Ref) -> Result<(Gone, bool), Fault> {
         let cx = self.talk.cx;
         let scene = Scene { key: Some(key), ..Scene::new(cx.account, cx.clock.now()) };
         let mut gone = None;
         for step in &self.definition.delete {
             let this = match self.run(step, &scene).await? {
                 Outcome::Skipped => continue,
-                Outcome::Gone => Gone::Already,
-                Outcome::Answer(_) if step.later => Gone::Later,
-                Outcome::Answer(_) => Gone::Now,
+                Outcome::Gone { certain } => (Gone::Already, certain),
+                Outcome::Answer(_) if step.later => (Gone::Later, true),
+                Outcome::Answer(_) => (Gone::Now, true),
             };
             gone.get_or_insert(this);
         }

@@ -102,7 +102,8 @@ impl Simulator {
     }
 
     pub async fn delete_by_hand(&self, vendor: &str, id: &str) {
-        self.control("delete_key", json!({"vendor": vendor, "id": id})).await;
+        let answer = self.control("delete_key", json!({"vendor": vendor, "id": id})).await;
+        assert_eq!(answer["deleted"], true, "{vendor} has no key {id}");
     }
 
     /// A completion at a base URL below this simulator's.

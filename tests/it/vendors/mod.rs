@@ -7,6 +7,7 @@ mod described;
 mod faults;
 mod federation;
 mod generations;
+mod gone;
 mod keys;
 mod litellm;
 mod oauth2;

@@ -150,7 +150,7 @@ impl Plain for Deepgram {
 }
 
 fn of_project(call: &Call) -> Result<(), Answer> {
-    if call.param(0) == PROJECT { Ok(()) } else { Err(Deepgram::error(400, "Project was not found")) }
+    if call.param(0) == PROJECT { Ok(()) } else { Err(Deepgram::error(404, "Project not found.")) }
 }
 
 fn expiry(body: &Map<String, Value>) -> Result<Option<i64>, Answer> {
