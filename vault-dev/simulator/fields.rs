@@ -23,6 +23,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     Object,
     List,
+    /// Of a sort that whoever reads it tells.
+    Any,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -98,7 +100,7 @@ impl Kind {
             (Self::Whole(..), Value::Number(number)) => number.as_i64().is_some(),
             (Self::Texts | Self::SomeTexts, Value::Array(items)) => items.iter().all(Value::is_string),
             (Self::Number, Value::Number(_)) | (Self::Flag, Value::Bool(_)) => true,
-            (Self::Object, Value::Object(_)) | (Self::List, Value::Array(_)) => true,
+            (Self::Object, Value::Object(_)) | (Self::List, Value::Array(_)) | (Self::Any, _) => true,
             _ => false,
         };
         if !fits {
@@ -146,6 +148,7 @@ impl Kind {
             Self::Texts | Self::SomeTexts => "an array of strings",
             Self::Object => "an object",
             Self::List => "an array",
+            Self::Any => "anything",
         }
     }
 }

@@ -57,7 +57,7 @@ pub trait Plain: Send + Sized + 'static {
         holder.ok_or_else(|| Self::error(401, "Invalid credentials"))
     }
 
-    /// The JSON object of a request, checked; unknown fields are ignored unless the vendor's documents refuse them.
+    /// The JSON object of a request, checked. A field that is not known is refused, whatever the vendor does: it would be a limit that nobody keeps.
     fn body(call: &Call, known: &[Field]) -> Result<Map<String, Value>, Answer> {
         let Body::Json(Value::Object(given)) = &call.request.body else {
             return Err(Self::error(Self::INVALID, "expected a JSON object"));
@@ -68,7 +68,7 @@ pub trait Plain: Send + Sized + 'static {
 
     /// The same for an object within it.
     fn checked(given: &Map<String, Value>, known: &[Field]) -> Result<(), Answer> {
-        fields::check(given, known, Unknown::Ignore).map_err(|wrong| Self::error(Self::INVALID, &sentence(&wrong)))
+        fields::check(given, known, Unknown::Refuse).map_err(|wrong| Self::error(Self::INVALID, &sentence(&wrong)))
     }
 
     /// An integer of the query, or what stands for an absent one.

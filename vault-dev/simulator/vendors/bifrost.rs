@@ -134,7 +134,7 @@ impl Plain for Bifrost {
 fn parts(body: &Map<String, Value>) -> Result<(), Answer> {
     let check = |value: &Value, known: &[Field]| {
         let given = value.as_object().cloned().unwrap_or_default();
-        fields::check(&given, known, Unknown::Ignore)
+        fields::check(&given, known, Unknown::Refuse)
             .map_err(|wrong| Bifrost::error(400, &format!("{} is invalid", wrong.field)))
     };
     let config = [

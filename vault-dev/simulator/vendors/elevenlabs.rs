@@ -65,7 +65,9 @@ pub struct Limits {
 impl ElevenLabs {
     fn create(&mut self, call: &Call) -> Outcome {
         of_account(call)?;
-        let own = [required("name", NAME), nullable("expires_at_unix", Kind::Whole(0, i64::MAX))];
+        // A list of permissions, or the word "all".
+        let granted = required("permissions", Kind::Any);
+        let own = [required("name", NAME), granted, nullable("expires_at_unix", Kind::Whole(0, i64::MAX))];
         let known: Vec<Field> = own.into_iter().chain(LIMITS).collect();
         let body = Self::body(call, &known)?;
         let expires = expiry(&body, call.at)?;
@@ -85,7 +87,10 @@ impl ElevenLabs {
     fn update(&mut self, call: &Call) -> Outcome {
         of_account(call)?;
         // The expiry may be a number or the word "clear".
-        let body = Self::body(call, &[optional("name", NAME)])?;
+        let own = [optional("is_enabled", Kind::Flag), optional("name", NAME), optional("permissions", Kind::Any)];
+        let expiry_or_word = optional("expires_at_unix", Kind::Any);
+        let known: Vec<Field> = own.into_iter().chain([expiry_or_word]).chain(LIMITS).collect();
+        let body = Self::body(call, &known)?;
         let clear = body.get("expires_at_unix").is_some_and(|given| given == "clear");
         let expires = if clear { None } else { expiry(&body, call.at)? };
         let record = self.keys.get_mut(call.param(1)).ok_or_else(unknown)?;
@@ -104,7 +109,8 @@ impl ElevenLabs {
     }
 
     fn speak(&mut self, call: &Call) -> Outcome {
-        let body = Self::body(call, &[required("text", Kind::Text(1, 100_000))])?;
+        let known = [required("text", Kind::Text(1, 100_000)), optional("model_id", NAME)];
+        let body = Self::body(call, &known)?;
         let record = self.caller(call.request.header("xi-api-key"), call.at)?;
         if !record.more.permissions.iter().any(|permission| permission == "text_to_speech" || permission == "all") {
             return Err(problem(401, "missing_permissions", "The API key is missing the permission text_to_speech"));

@@ -152,7 +152,7 @@ fn limits(body: &Map<String, Value>) -> Result<(), Answer> {
         [optional("metadata", Kind::Object), optional("config_id", ID), optional("allow_config_override", Kind::Flag)];
     let check = |value: &Value, known: &[fields::Field]| {
         let given = value.as_object().cloned().unwrap_or_default();
-        fields::check(&given, known, Unknown::Ignore)
+        fields::check(&given, known, Unknown::Refuse)
             .map_err(|wrong| Portkey::error(400, &format!("{} is invalid", wrong.field)))
     };
     for rate in body.get("rate_limits").and_then(Value::as_array).into_iter().flatten() {

@@ -41,7 +41,7 @@ impl Qdrant {
             nullable("expiresAt", ID),
             nullable("accessRules", Kind::List),
         ];
-        fields::check(&given, &known, Unknown::Ignore)
+        fields::check(&given, &known, Unknown::Refuse)
             .map_err(|wrong| Self::error(400, &format!("invalid database_api_key.{}", wrong.field)))?;
         let name = text(&given, "name");
         let plain = |c: char| c.is_ascii_alphanumeric() || " _-".contains(c);

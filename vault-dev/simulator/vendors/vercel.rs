@@ -131,7 +131,7 @@ fn quota(body: &Map<String, Value>) -> Result<Value, Answer> {
         optional("refreshPeriod", Kind::OneOf(&["daily", "weekly", "monthly", "none"])),
         optional("alertThresholds", Kind::List),
     ];
-    fields::check(quota, &known, Unknown::Ignore)
+    fields::check(quota, &known, Unknown::Refuse)
         .map_err(|wrong| Vercel::error(400, &format!("Invalid request: `aiGatewayQuota.{}`", wrong.field)))?;
     Ok(json!(quota))
 }
