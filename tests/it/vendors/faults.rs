@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use vault_plugin_secrets_ai::providers::{Fault, FaultKind, Find, Gone};
+use vault_plugin_secrets_ai::providers::{Expiry, Fault, FaultKind, Find, Gone};
 
 use super::stage::Stage;
 use crate::support::simulator::Simulator;
@@ -138,6 +138,47 @@ async fn reading_and_ending_survive_a_bad_moment() {
             assert!(!stage.named(&name).await.is_empty(), "{}: {order}", stage.label);
             stage.fail_all(order).await;
             assert_eq!(stage.end(&issued.key).await, Ok(stage.ends), "{}", stage.label);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_listing_and_an_end_wait_as_they_are_told() {
+    Stage::each(Stage::all().await, async |stage| {
+        let (name, issued) = stage.issue().await;
+        let slow = json!({"kind": "rate_limit", "retry_after_seconds": 1});
+        stage.fail_all(slow.clone()).await;
+        assert!(!stage.named(&name).await.is_empty(), "{}", stage.label);
+        stage.fail_all(slow).await;
+        assert_eq!(stage.end(&issued.key).await, Ok(stage.ends), "{}", stage.label);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_renewal_survives_a_bad_moment_or_says_that_it_does_not_know() {
+    let movable = |stage: &Stage| matches!(stage.vendor.about().can.expiry, Expiry::Movable(_));
+    for bad in [
+        json!({"kind": "error_before", "status": 503}),
+        json!({"kind": "drop_before"}),
+        json!({"kind": "error_after", "status": 500}),
+        json!({"kind": "drop_after"}),
+        json!({"kind": "html", "status": 404}),
+        json!({"kind": "rate_limit", "retry_after_seconds": 1}),
+    ] {
+        Stage::each(Stage::all().await.into_iter().filter(movable).collect(), async |stage| {
+            let (_, issued) = stage.issue().await;
+            let until = stage.now() + Duration::from_secs(3600);
+            stage.fail_all(bad.clone()).await;
+            if let Err(fault) = stage.extend(&issued.key, until).await {
+                assert_eq!(fault.kind, FaultKind::Unknown, "{} {bad}: {fault}", stage.label);
+            }
+            stage.no_faults().await;
+            assert_eq!(stage.try_key(&issued).await, 200, "{} {bad}", stage.label);
+            let granted = stage.extend(&issued.key, until).await;
+            let granted = granted.unwrap_or_else(|fault| panic!("{} {bad}: {fault}", stage.label));
+            assert!((granted - until).num_seconds().abs() <= 2, "{} {bad}: {granted}", stage.label);
         })
         .await;
     }
