@@ -39,6 +39,7 @@
 //! revoke:  vendor deletes (from the lease's own data, row or no row) -> row dropped; a failure is noted and tried again
 //! sweep:   minting rows that nobody works on: looked for at the vendor after 2, 10 and 60 minutes; live rows an hour past
 //!          their deadline: deleted; failed revocations: tried again, at last once an hour
+//! rotate:  as mint, and the new credential pending in the config -> proven -> in use, one write -> the old one's row(revoking)
 //! unmount: no new mints, running ones undone, then every remaining row's key is deleted
 //! moved:   the storage no longer holds this mount's `meta`: nothing works until the plugin is reloaded
 //! ```
@@ -93,6 +94,12 @@
 //! - The definition is a part of the account: another one is another generation, and ends no key that it did not make.
 //! - A token's lease is as long as the token, even where the vendor gives it a longer life than was asked for, and its row
 //!   outlives a revoked lease: an inventory that forgot a token which works would lie.
+//! - A rotation's state is in the record that it changes: the new credential, and what becomes of the old one, are one write.
+//!   What was made and is not in use has a row, so that a rotation that nobody goes on with ends as a mint does.
+//! - A rotation is not the host's: its rotation manager is of one edition, and knows nothing of what was half done.
+//! - A credential of ours that is not needed any more ends itself, when the last key that it made has gone.
+//! - "Not there" counts for a key only where the vendor's words are about it, or its listing does not show it: a 404 is about
+//!   a project as often.
 //! - `tidy` judges a row only where two listings, both begun after the row was live for the vendor's lag, do not show its key.
 
 pub mod base;

@@ -127,7 +127,7 @@ impl AiMount {
     }
 
     /// Has the sweep look at once, where it runs.
-    pub fn wake_sweep(&self) {
+    fn wake_sweep(&self) {
         if let Some(sweeper) = &*self.sweeper() {
             sweeper.wake();
         }

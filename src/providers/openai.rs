@@ -72,7 +72,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         expiry: Expiry::Movable(Limits { shortest: Duration::from_secs(1), longest: LONGEST }),
         purposes: &[Purpose::Lease, Purpose::Static, Purpose::Admin],
         limits: texts(&["permissions"]),
-        unused: texts(&["last used", "usage", "admin key"]),
+        unused: texts(&["last used", "usage"]),
     },
     name_limit: 64,
     revocation: "Not promised by the vendor; a deleted key has been seen to answer now and then.".into(),

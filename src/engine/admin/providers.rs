@@ -8,7 +8,7 @@ use super::super::mount::AiMount;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{self, Abilities, About, CUSTOM, End, Expiry, Find, Source};
+use crate::providers::{self, Abilities, About, CUSTOM, End, Expiry, Find, Purpose, Source};
 use crate::schema::{Field, Kind, Name, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -61,6 +61,7 @@ fn shown(about: &About) -> Object {
         ("vendor_expiry", expiry(can.expiry)),
         ("renew", json!(renew(can))),
         ("list", json!(matches!(can.find, Find::ByName { .. } | Find::ByOurId))),
+        ("rotate_root", json!(rotate_root(about))),
         ("limits", json!(can.limits)),
         ("unused", json!(can.unused)),
         ("config_fields", fields(&about.account)),
@@ -87,6 +88,17 @@ const fn end(end: End) -> &'static str {
         End::BySecret => "revoked by its own value",
         End::Deactivate => "switched off",
         End::Expires => "not possible: it ends by its expiry",
+    }
+}
+
+/// How an account's credential is replaced.
+fn rotate_root(about: &About) -> &'static str {
+    if about.can.purposes.contains(&Purpose::Admin) {
+        "by config/<name>/rotate-root"
+    } else if about.account.iter().any(|field| field.kind == Kind::Secret) {
+        "by hand"
+    } else {
+        "none is stored"
     }
 }
 

@@ -97,6 +97,17 @@ async fn settle(mount: &AiMount, pass: Pass) -> Result<()> {
     Ok(())
 }
 
+/// Settles these rows at once; returns how many are left to be tried again.
+pub async fn settle_now(mount: &AiMount, ids: &[String]) -> Result<usize> {
+    let round = Round::new(mount, Pass::Tick);
+    let mut left = 0;
+    for id in ids {
+        round.settle(id.clone()).await;
+        left += usize::from(mount.ledger.has(id).await?);
+    }
+    Ok(left)
+}
+
 /// At the end of an unmount: deletes the key of every row that is left, within `UNMOUNT_WAIT`; names the rest in the log.
 pub async fn end_everything(mount: &AiMount) {
     let ended = async {

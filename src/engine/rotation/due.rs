@@ -93,7 +93,7 @@ async fn tend_one(mount: &AiMount, name: &str) -> Result<()> {
     if is_due(mount, &account) && mount.rotations.may_try(name, mount.clock.as_ref()) {
         let outcome = rotate(mount, name, ROOT_OVERLAP).await;
         match outcome {
-            Ok(Progress::Switched) => mount.rotations.succeeded(name),
+            Ok(Progress::Switched { .. }) => mount.rotations.succeeded(name),
             Ok(Progress::Pending(why)) => mount.rotations.failed(name, why, mount.clock.as_ref()),
             Err(error) => {
                 mount.rotations.failed(name, error.to_string(), mount.clock.as_ref());
@@ -103,7 +103,7 @@ async fn tend_one(mount: &AiMount, name: &str) -> Result<()> {
     }
     let _alone = mount.rotation_locks.write(&super::super::accounts::config_key(name)).await;
     let Ok(account) = current(mount, name).await else { return Ok(()) };
-    end_previous(mount, &account).await
+    end_previous(mount, &account).await.map(drop)
 }
 
 fn is_due(mount: &AiMount, account: &Account) -> bool {

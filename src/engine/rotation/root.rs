@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::super::accounts::{Account, Config, config_key};
 use super::super::config;
 use super::super::keys::ledger::{Row, RowKind, State};
+use super::super::keys::sweep::settle_now;
 use super::super::keys::{Mint, check_plain, naming};
 use super::super::mount::AiMount;
 use super::super::record;
@@ -54,8 +55,8 @@ form! {
 
 /// How far a rotation has come.
 pub enum Progress {
-    /// The new credential is in use.
-    Switched,
+    /// The new credential is in use. The rows of old ones that the sweep ends now.
+    Switched { let_go: Vec<String> },
     /// The vendor does not take it yet, in whose words; the old one is in use.
     Pending(String),
 }
@@ -65,8 +66,11 @@ async fn rotate_root(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Res
     let overlap = arguments.overlap.unwrap_or(ROOT_OVERLAP);
     let progress = rotate(&mount, name, overlap).await?;
     mount.rotations.succeeded(name);
-    mount.wake_sweep();
-    report(current(&mount, name).await?.as_ref(), &mount, progress)
+    let left = match &progress {
+        Progress::Switched { let_go } => settle_now(&mount, let_go).await?,
+        Progress::Pending(_) => 0,
+    };
+    report(current(&mount, name).await?.as_ref(), &mount, progress, left)
 }
 
 /// Rotates, or goes on with a rotation that was cut off.
@@ -154,7 +158,9 @@ fn fields(account: &Account, issued: &Issued) -> Object {
 }
 
 async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Duration) -> Result<Progress> {
-    let Some(pending) = account.config.admin.pending.clone() else { return Ok(Progress::Switched) };
+    let Some(pending) = account.config.admin.pending.clone() else {
+        return Ok(Progress::Switched { let_go: Vec::new() });
+    };
     if !adopt(mount, &pending).await? {
         change(mount, &account, |config| config.admin.pending = None).await?;
         return Err(Error::Unavailable("the new credential was ended before it was in use: rotate again".into()));
@@ -183,8 +189,7 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Duration) -> Re
     let account = account.await?;
     step("rotate.after-switch").await;
     tracing::info!(mount = mount.tag, config = account.name, key_id = pending.key.id, "a credential was rotated");
-    end_previous(mount, &account).await?;
-    Ok(Progress::Switched)
+    Ok(Progress::Switched { let_go: end_previous(mount, &account).await? })
 }
 
 /// Makes sure that the row of a pending credential knows its key. False where the key is being ended.
@@ -226,19 +231,20 @@ async fn prove(mount: &AiMount, trial: &Account) -> std::result::Result<(), Unpr
     }
 }
 
-/// Lets go of the credentials whose time is over: the sweep deletes them.
-pub async fn end_previous(mount: &AiMount, account: &Arc<Account>) -> Result<()> {
+/// Lets go of the credentials whose time is over; returns the rows by which the sweep deletes them.
+pub async fn end_previous(mount: &AiMount, account: &Arc<Account>) -> Result<Vec<String>> {
     let now = mount.clock.now();
     let over = |previous: &Previous| previous.ends <= now;
     if !account.config.admin.previous.iter().any(over) {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let mut rows = Vec::new();
     for previous in account.config.admin.previous.iter().filter(|previous| over(previous)) {
-        let_go(mount, &account.name, &account.config.generation, previous).await?;
+        rows.extend(let_go(mount, &account.name, &account.config.generation, previous).await?);
     }
     step("rotate.after-letting-go").await;
     change(mount, account, |config| config.admin.previous.retain(|previous| !over(previous))).await?;
-    Ok(())
+    Ok(rows)
 }
 
 /// Before a config is superseded or deleted: lets go of all but the credential in use, which is needed to end what was made
@@ -253,10 +259,13 @@ pub async fn retire(mount: &AiMount, name: &str, config: &mut Config) -> Result<
     Ok(())
 }
 
-/// A key that somebody else made has no row: it gets one that says what is to be done.
-async fn let_go(mount: &AiMount, config: &str, generation: &str, previous: &Previous) -> Result<()> {
+/// A key that somebody else made has no row: it gets one that says what is to be done. Returns the row.
+async fn let_go(mount: &AiMount, config: &str, generation: &str, previous: &Previous) -> Result<Option<String>> {
     match (&previous.row, &previous.key) {
-        (Some(row), key) => mount.ledger.let_go(row, key.clone()).await,
+        (Some(row), key) => {
+            mount.ledger.let_go(row, key.clone()).await?;
+            Ok(Some(row.clone()))
+        }
         (None, Some(key)) => {
             let now = mount.clock.now();
             let row = Row {
@@ -275,7 +284,8 @@ async fn let_go(mount: &AiMount, config: &str, generation: &str, previous: &Prev
                 deadline: now,
                 vendor_expiry: None,
             };
-            mount.ledger.put(&row).await
+            mount.ledger.put(&row).await?;
+            Ok(Some(row.id))
         }
         (None, None) => {
             tracing::warn!(
@@ -283,7 +293,7 @@ async fn let_go(mount: &AiMount, config: &str, generation: &str, previous: &Prev
                 config,
                 "a credential was replaced that this mount cannot delete: do it at the vendor"
             );
-            Ok(())
+            Ok(None)
         }
     }
 }
@@ -331,25 +341,43 @@ async fn change(mount: &AiMount, account: &Account, change: impl FnOnce(&mut Con
     current(mount, &account.name).await
 }
 
-fn report(account: &Account, mount: &AiMount, progress: Progress) -> Result<Response> {
+/// The steps that somebody would take by hand, and how far each has come.
+fn report(account: &Account, mount: &AiMount, progress: Progress, left: usize) -> Result<Response> {
     let admin = &account.config.admin;
     let mut warnings = Vec::new();
-    let state = match progress {
-        Progress::Switched => "switched",
+    let unknown = |previous: &Previous| previous.row.is_none() && previous.key.is_none();
+    let (state, steps) = match progress {
         Progress::Pending(why) => {
-            warnings.push(format!("the vendor does not take the new credential yet ({why}); the old one is in use, and the rotation goes on by itself"));
-            "pending"
+            let text = "the vendor does not take the new credential yet";
+            warnings.push(format!("{text} ({why}); the old one is in use, and the rotation goes on by itself"));
+            ("pending", ["done", "waits", "waits", "waits", "waits"].map(str::to_owned))
+        }
+        Progress::Switched { let_go } => {
+            let at = admin.previous.iter().map(|previous| previous.ends).max().map(rfc3339);
+            let by_hand = admin.previous.last().is_some_and(unknown) || (at.is_none() && let_go.is_empty());
+            let rest = match at {
+                _ if by_hand => {
+                    let text =
+                        "the vendor does not say which of its keys the old credential is: delete it there by hand";
+                    warnings.push(text.into());
+                    "by hand".to_owned()
+                }
+                Some(at) => format!("at {at}"),
+                None if left > 0 => {
+                    warnings.push("the old credential could not be deleted yet: it is tried again, see keys/".into());
+                    "tried again".to_owned()
+                }
+                None => "done".to_owned(),
+            };
+            ("switched", ["done".into(), "done".into(), "done".into(), rest.clone(), rest])
         }
     };
     let mut data = Object::new();
     data.insert("state".into(), state.into());
-    show(&account.config, mount.clock.now(), &mut data);
-    if let (Some(_), "switched") = (admin.rotated, state)
-        && admin.previous.iter().any(|previous| previous.row.is_none() && previous.key.is_none())
-    {
-        warnings
-            .push("the vendor does not say which of its keys the old credential is: delete it there by hand".into());
+    for (name, step) in ["create", "verify", "update", "revoke", "confirm"].into_iter().zip(steps) {
+        data.insert(format!("step_{name}"), step.into());
     }
+    show(&account.config, mount.clock.now(), &mut data);
     Ok(Response::data(data).with_warnings(warnings))
 }
 

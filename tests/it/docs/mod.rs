@@ -27,6 +27,7 @@ const SECURITY: &str = "docs/security.md";
 const IDENTITY: &str = "docs/identity.md";
 const FEDERATION: &str = "docs/federation.md";
 const OAUTH2: &str = "docs/oauth2.md";
+const ROTATION: &str = "docs/rotation.md";
 const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
@@ -83,6 +84,11 @@ async fn the_page_on_federation_is_true() {
 #[tokio::test]
 async fn the_page_on_oauth2_is_true() {
     check(OAUTH2, Stage::new().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_rotation_is_true() {
+    check(ROTATION, with_a_role().await).await;
 }
 
 #[tokio::test]
@@ -149,6 +155,7 @@ fn every_page_is_checked_and_every_link_leads_somewhere() {
         IDENTITY,
         FEDERATION,
         OAUTH2,
+        ROTATION,
         AGENT,
         KUBERNETES,
         VENDORS,

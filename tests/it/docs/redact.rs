@@ -4,7 +4,8 @@ use std::time::Duration;
 use vault_plugin_secrets_ai::schema::{format_duration, parse_duration};
 
 /// What a page shows in place of what is the test's, or differs between the two servers.
-const STAND_INS: [(&str, &str); 5] = [
+const STAND_INS: [(&str, &str); 6] = [
+    ("key_abc", "key_sim_admin"),
     ("proj_abc", "proj_sim1"),
     ("svc_abc", "svc_sim1"),
     ("svac_abc", "svac_sim1"),

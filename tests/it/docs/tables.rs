@@ -51,18 +51,22 @@ async fn table(mount: &Mounted, name: &str) -> String {
 /// One line a vendor, in the words of `providers/`.
 async fn vendors(mount: &Mounted) -> String {
     let mut text = String::from(
-        "| vendor | `provider=` | limits per key | expiry at the vendor | revoked | lost keys found | not used yet |\n|---|---|---|---|---|---|---|\n",
+        "| vendor | `provider=` | limits per key | expiry at the vendor | revoked | lost keys found | credential rotated | not used yet |\n|---|---|---|---|---|---|---|---|\n",
     );
     for vendor in providers::all() {
         let data = described(mount, vendor.about()).await;
         text.push_str(&format!(
-            "| {} | `{}` | {} | {} | {} | {} | {} |\n",
+            "| {} | `{}` | {} | {} | {} | {} | {} | {} |\n",
             data["title"].as_str().expect("a title"),
             data["name"].as_str().expect("a name"),
             list(&data["limits"]),
             data["vendor_expiry"]["kind"].as_str().expect("text"),
             if data["revocable"] == true { data["revoke"].as_str().expect("text") } else { "no: ends by its expiry" },
             if data["list"] == true { "yes" } else { "no" },
+            match data["rotate_root"].as_str().expect("text") {
+                text if text.starts_with("by config") => "by itself",
+                text => text,
+            },
             list(&data["unused"]),
         ));
     }
@@ -127,6 +131,13 @@ async fn facts(mount: &Mounted, about: &About) -> String {
         ("Expiry at the vendor", expires),
         ("Outcome of a request whose answer was lost", data["unknown_outcome"].as_str().expect("text").to_owned()),
         ("Renewal", data["renew"].as_str().expect("text").to_owned()),
+        (
+            "Rotation of the account's credential",
+            data["rotate_root"]
+                .as_str()
+                .expect("text")
+                .replace("config/<name>/rotate-root", "`config/<name>/rotate-root`"),
+        ),
         ("What can be limited per key", none_or(list(&data["limits"]))),
         ("What its API has and this engine does not use", none_or(list(&data["unused"]))),
         ("Longest name of a key", format!("{} characters", about.name_limit)),

@@ -74,8 +74,8 @@ async fn each_rotation_ends_what_the_one_before_has_made() {
     let mount = openai(&bench).await;
     for _ in 0..3 {
         let rotated = rotate(&mount, json!({"overlap": "0s"})).await;
-        assert_eq!(rotated["previous_credentials"], json!([]));
-        eventually("one is left", async || admin_keys(&bench).await.len() == 1).await;
+        assert_eq!((&rotated["previous_credentials"], &rotated["step_confirm"]), (&json!([]), &json!("done")));
+        assert_eq!(admin_keys(&bench).await.len(), 1, "before the answer");
         assert!(works(&bench, &stored(&bench).await).await);
     }
     eventually("one row is left", async || bench.rows().await.len() == 1).await;
