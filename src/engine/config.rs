@@ -120,7 +120,7 @@ async fn read(mount: Arc<AiMount>, arguments: ConfigName, _: Call) -> Result<Res
         ("ca_cert", json!(config.ca_cert)),
         ("created", json!(rfc3339(config.created))),
         ("updated", json!(rfc3339(config.updated))),
-        ("rotation_failure", json!(mount.rotations.failure(&arguments.name.0))),
+        ("rotation_failure", json!(mount.rotations.failure(&key))),
     ] {
         data.insert(name.into(), value);
     }

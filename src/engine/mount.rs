@@ -127,7 +127,7 @@ impl AiMount {
     }
 
     /// Has the sweep look at once, where it runs.
-    fn wake_sweep(&self) {
+    pub fn wake_sweep(&self) {
         if let Some(sweeper) = &*self.sweeper() {
             sweeper.wake();
         }

@@ -83,7 +83,7 @@ form! {
     }
 }
 
-fn scope_fields(about: &About) -> &Vec<Field> {
+pub fn scope_fields(about: &About) -> &Vec<Field> {
     &about.scope
 }
 
@@ -120,25 +120,14 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
     if stored.is_none() && call.request.operation == Operation::Patch {
         return Err(Error::NotFound(format!("role {name:?} does not exist")));
     }
-    let config_name = match (arguments.config, &stored) {
-        (Change::Set(config), _) => config.0,
-        (Change::Keep, Some(stored)) => stored.config.clone(),
-        _ => return Err(Invalid::new("config", "is required: the name of an account written to config/<name>").into()),
-    };
-    let account = mount
-        .accounts
-        .current(mount.storage.as_ref(), &config_name)
-        .await?
-        .ok_or_else(|| Invalid::new("config", format!("config {config_name:?} does not exist: write it first")))?;
-    if !config::allows(&account.config, &name) {
-        return Err(not_allowed(&config_name, &name));
-    }
+    let account = allowed_account(&mount, &name, arguments.config, stored.as_ref().map(|role| &role.config)).await?;
     let kept = |role: &Role| (role.ttl(), role.max_ttl(), role.name_template.clone());
     let (ttl, max_ttl, name_template) = stored.as_ref().map(kept).unwrap_or_default();
-    let (scope, ignored) = scope(&account, stored.as_ref(), &call.more)?;
+    let scoped = stored.as_ref().map(|role| (role.provider.as_str(), &role.scope));
+    let (scope, ignored) = scope(&account, scoped, &call.more)?;
     let role = Role {
         scope,
-        config: config_name,
+        config: account.name.clone(),
         provider: account.config.provider.clone(),
         ttl: positive(arguments.ttl.apply(ttl)),
         max_ttl: positive(arguments.max_ttl.apply(max_ttl)),
@@ -164,14 +153,37 @@ async fn delete(mount: Arc<AiMount>, arguments: RoleName, _: Call) -> Result<Res
     Ok(Response::default())
 }
 
+/// The account that a role names, or goes on naming, where that lets the role use it.
+pub async fn allowed_account(
+    mount: &AiMount,
+    role: &str,
+    change: Change<Name>,
+    stored: Option<&String>,
+) -> Result<Arc<Account>> {
+    let config_name = match (change, stored) {
+        (Change::Set(config), _) => config.0,
+        (Change::Keep, Some(stored)) => stored.clone(),
+        _ => return Err(Invalid::new("config", "is required: the name of an account written to config/<name>").into()),
+    };
+    let account = mount
+        .accounts
+        .current(mount.storage.as_ref(), &config_name)
+        .await?
+        .ok_or_else(|| Invalid::new("config", format!("config {config_name:?} does not exist: write it first")))?;
+    if !config::allows(&account.config, role) {
+        return Err(not_allowed(&config_name, role));
+    }
+    Ok(account)
+}
+
 /// The stored scope with the change over it, as the vendor takes it, and a warning about fields that nobody knows.
-/// Another vendor's fields are dropped.
-fn scope(account: &Account, stored: Option<&Role>, sent: &Object) -> Result<(Object, Option<String>)> {
+/// `stored` is a scope and the vendor whose it is; another vendor's fields are dropped.
+pub fn scope(account: &Account, stored: Option<(&str, &Object)>, sent: &Object) -> Result<(Object, Option<String>)> {
     let fields = &account.vendor.about().scope;
     let (sent, ignored) = vendors::own_fields(account.vendor.as_ref(), scope_fields, sent)?;
-    let before = stored.filter(|role| role.provider == account.config.provider);
+    let before = stored.filter(|(provider, _)| *provider == account.config.provider);
     // Another definition may not know all that was stored under the one before.
-    let before = before.map(|role| Values::from(role.scope.clone()).only(fields)).unwrap_or_default();
+    let before = before.map(|(_, scope)| Values::from(scope.clone()).only(fields)).unwrap_or_default();
     let scope = before.merged(&sent);
     scope.check_required(fields)?;
     Ok((account.vendor.scope(&account.parsed, &scope)?.0.to_object(), ignored))

@@ -42,9 +42,19 @@ pub const ACTIVATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub const SHORTEST_ACTIVATE_AFTER: Duration = HOUR;
 /// Shortest time between rotations: each key is published for two days after it has signed.
 pub const SHORTEST_ROTATION: Duration = Duration::from_secs(24 * 3600);
-/// A credential or a static key that was replaced goes on working for so long unless asked otherwise: far beyond the longest
+/// A credential that was replaced goes on working for so long unless asked otherwise: far beyond the longest
 /// call of the engine's own, and time for another node to read the new one.
 pub const ROOT_OVERLAP: Duration = Duration::from_secs(600);
+/// A static key that was replaced goes on working for so long unless asked otherwise: clients read it anew.
+pub const STATIC_OVERLAP: Duration = HOUR;
+/// Shortest such time: the tick that a client reads by, or the sweep, comes once a minute.
+pub const SHORTEST_OVERLAP: Duration = MINUTE;
+/// Shortest time between rotations of a static key.
+pub const SHORTEST_STATIC_ROTATION: Duration = Duration::from_secs(2 * 60);
+/// A fresh static key is given so long where its vendor cannot be asked whether it takes it.
+pub const UNASKED_PROOF: Duration = MINUTE;
+/// What one tick may take to begin rotations of static keys; the others wait for the next one.
+pub const STATIC_TICK: Duration = Duration::from_secs(40);
 /// Shortest time between rotations of a credential by itself: several overlaps.
 pub const SHORTEST_ROOT_ROTATION: Duration = HOUR;
 /// A request or a tick waits so long for a vendor to take a credential that it has just made.

@@ -200,6 +200,10 @@ impl Vendor for LiteLlm {
         }
     }
 
+    async fn takes(&self, cx: &Cx<'_>, key: &Secret) -> Result<Option<bool>, Fault> {
+        Talk::bare(cx, TITLE)?.takes(key, &["v1", "models"]).await.map(Some)
+    }
+
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
         let duration = format!("{}s", seconds_until(cx.clock.now(), until, LONGEST));
         let call = Call::post(&["key", "update"], json!({"key": key.id, "duration": duration})).repeatable();

@@ -4,6 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::session::Session;
+use super::talk::Talk;
 use super::vendor::texts;
 use super::{
     Abilities, About, Account, Cursor, Cx, End, Expiry, Fault, Find, Gone, Issued, Limits, Order, Page, Probe, Purpose,
@@ -160,6 +161,10 @@ impl Vendor for OpenAi {
 
     fn expires_whole(&self, key: &Ref) -> bool {
         session::own_account(key).is_none()
+    }
+
+    async fn takes(&self, cx: &Cx<'_>, key: &Secret) -> Result<Option<bool>, Fault> {
+        Talk::bare(cx, TITLE)?.takes(key, &["models"]).await.map(Some)
     }
 
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {

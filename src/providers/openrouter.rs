@@ -137,6 +137,10 @@ impl Vendor for OpenRouter {
         session.end(key).await
     }
 
+    async fn takes(&self, cx: &Cx<'_>, key: &Secret) -> Result<Option<bool>, Fault> {
+        Talk::bare(cx, TITLE)?.takes(key, &["key"]).await.map(Some)
+    }
+
     async fn extend(&self, _: &Cx<'_>, _: &Ref, _: Time) -> Result<Time, Fault> {
         // PATCH /keys/{hash} has no expires_at (specification of 2026-08-22, SDK 1.3.84).
         Err(Fault::invalid("sets the expiry of a key once and cannot move it"))

@@ -184,6 +184,17 @@ impl<'a> Talk<'a> {
         }
     }
 
+    /// Whether the vendor takes a key, by a call that every key may make: one that it does not permit this is known too.
+    pub(super) async fn takes(mut self, key: &Secret, path: &[&str]) -> Result<bool, Fault> {
+        self.hide(key);
+        match self.bearer(key)?.send(Call::get(path)).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.vendor_said(401) => Ok(false),
+            Err(failure) if failure.vendor_said(403) => Ok(true),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
     /// Whether so long a wait leaves time for another call.
     pub(super) fn has_time_for(&self, wait: Duration) -> bool {
         Instant::now() + wait < self.deadline

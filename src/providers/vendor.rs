@@ -44,6 +44,12 @@ pub trait Vendor: Send + Sync {
         true
     }
 
+    /// Whether the vendor takes this key yet, asked with the key itself and at no cost: some need a while to know a fresh one.
+    /// None where it cannot be asked so.
+    async fn takes(&self, _cx: &Cx<'_>, _key: &Secret) -> Result<Option<bool>, Fault> {
+        Ok(None)
+    }
+
     /// Moves the vendor's expiry; returns what the vendor granted. Only where `Expiry::Movable`.
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault>;
 

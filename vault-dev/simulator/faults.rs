@@ -21,6 +21,12 @@ pub struct Fault {
     /// How many more requests it hits; -1 is for ever.
     #[serde(default = "once")]
     pub times: i64,
+    /// Hits only every so many-th of the requests that it matches.
+    #[serde(default = "each")]
+    pub every: u64,
+    /// How many it has matched.
+    #[serde(skip)]
+    matched: u64,
     #[serde(flatten)]
     pub kind: Kind,
 }
@@ -90,6 +96,10 @@ impl Faults {
     pub fn plan(&mut self, vendor: &str, request: &Request) -> Plan {
         let mut plan = Plan::default();
         for fault in self.0.iter_mut().filter(|fault| fault.times != 0 && fault.hits(vendor, request)) {
+            fault.matched += 1;
+            if fault.matched % fault.every.max(1) != 0 {
+                continue;
+            }
             fault.times -= i64::from(fault.times > 0);
             match &fault.kind {
                 Kind::Latency { ms } => plan.delay += Duration::from_millis(*ms),
@@ -165,6 +175,10 @@ pub const fn oversized_ends(format: Format) -> (&'static [u8], &'static [u8]) {
 }
 
 pub const OVERSIZED_BYTES: usize = 50 * 1024 * 1024;
+
+fn each() -> u64 {
+    1
+}
 
 fn once() -> i64 {
     1

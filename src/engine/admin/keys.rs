@@ -85,11 +85,10 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     if mount.running.contains(&id) {
         return Err(Error::Conflict("this key is being made right now: try again".into()));
     }
-    if row.state != State::Revoking && rotation::holds(&mount, &row).await? {
-        return Err(Error::Invalid(format!(
-            "this key is the credential of config {0:?}, in use or about to be: config/{0}/rotate-root replaces and deletes it",
-            row.config
-        )));
+    if row.state != State::Revoking
+        && let Some(holder) = rotation::holder(&mount, &row).await?
+    {
+        return Err(Error::Invalid(format!("this key is {holder}, in use or about to be")));
     }
     if arguments.force {
         mount.ledger.delete(&id).await?;

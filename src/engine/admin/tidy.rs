@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::accounts::Owner;
 use super::super::keys::at_vendor::{end, end_by_name, is_settled, list};
-use super::super::keys::ledger::{AccountId, Row, RowKind, State};
+use super::super::keys::ledger::{AccountId, Row, State};
 use super::super::keys::naming;
 use super::super::mount::AiMount;
 use super::super::times::{LOOKS, TIDY_BUDGET};
@@ -127,14 +127,14 @@ impl<'a> Tidy<'a> {
         Ok(accounts)
     }
 
-    /// Rows that are being made, or that the sweep is settling, are not judged; nor are credentials of configs, which not every
-    /// credential may list.
+    /// Rows that are being made, or that the sweep is settling, are not judged; nor are keys that a config or a static role
+    /// holds: without its row such a key would still be in use.
     async fn live_rows(&mut self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         for id in self.mount.ledger.ids(&ListArgs::all()).await? {
             match self.mount.ledger.get(&id).await {
                 Ok(row) => rows.extend(row.filter(|row| {
-                    row.state == State::Live && row.kind != RowKind::Admin && !self.mount.running.contains(&id)
+                    row.state == State::Live && row.kind.has_deadline() && !self.mount.running.contains(&id)
                 })),
                 Err(error) => self.warnings.push(format!("row {id} was not judged: {error}")),
             }

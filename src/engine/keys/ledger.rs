@@ -48,6 +48,8 @@ pub enum RowKind {
     Token,
     /// A credential of a config, which this mount has made. Its deadline means nothing.
     Admin,
+    /// The key of a static role, or one that it has let go. Its deadline means nothing.
+    Static,
 }
 
 impl RowKind {

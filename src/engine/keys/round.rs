@@ -84,7 +84,10 @@ impl<'a> Round<'a> {
             let ended = self.pass == Pass::Final || self.mount.clock.now() > row.deadline;
             return if ended { ledger.delete(id).await } else { Ok(()) };
         }
-        if row.state == State::Minting && self.pass != Pass::Final && rotation::holds(self.mount, &row).await? {
+        if row.state == State::Minting
+            && self.pass != Pass::Final
+            && rotation::holder(self.mount, &row).await?.is_some()
+        {
             // Its maker was cut off, and whoever holds the key goes on from there.
             return Ok(());
         }

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::super::accounts::Account;
+use super::super::accounts::{Account, config_key};
 use super::super::keys::ledger::retry;
 use super::super::mount::AiMount;
-use super::super::times::{AGE_LOGGED_EVERY, ROOT_OVERLAP};
+use super::super::times::{AGE_LOGGED_EVERY, ROOT_OVERLAP, STATIC_TICK};
+use super::replace::{self, replace, static_key, stored};
 use super::root::{Progress, current, end_previous, rotate};
 use crate::base::Clock;
 use crate::logical::Result;
 
 /// Accounts that are rotated at the same time.
 const CONCURRENCY: usize = 4;
+/// Static roles that are rotated at the same time; the accounts' own limits come below this.
+const STATIC_CONCURRENCY: usize = 8;
 
 /// What this instance remembers of rotations: when to try again what has failed.
 #[derive(Default)]
@@ -33,7 +36,7 @@ struct Seen {
 }
 
 impl Rotations {
-    /// Why the last try of this config's rotation came to nothing.
+    /// Why the last rotation of what is stored at this key came to nothing.
     pub fn failure(&self, name: &str) -> Option<String> {
         self.map().get(name)?.why.clone()
     }
@@ -75,6 +78,65 @@ impl Rotations {
 
 /// Goes on with what was cut off, rotates what is due, and lets go of what is over.
 pub async fn tend(mount: &AiMount) -> Result<()> {
+    let (accounts, roles) = tokio::join!(tend_accounts(mount), tend_static_roles(mount));
+    accounts.and(roles)
+}
+
+/// The static roles that are due, those that have waited longest first, as many as a tick has time for.
+async fn tend_static_roles(mount: &AiMount) -> Result<()> {
+    let mut due = Vec::new();
+    for name in mount.storage.list("static/").await? {
+        // One that cannot be read says so to whoever uses it.
+        let Ok(Some(role)) = stored(mount, &name).await else { continue };
+        let now = mount.clock.now();
+        if role.is_due(now) && mount.rotations.may_try(&static_key(&name), mount.clock.as_ref()) {
+            due.push((role.schedule.next(role.since(), now), name));
+        }
+    }
+    due.sort();
+    let ends = mount.clock.monotonic() + STATIC_TICK;
+    futures_util::stream::iter(due)
+        .for_each_concurrent(STATIC_CONCURRENCY, async |(_, name)| {
+            if mount.clock.monotonic() < ends {
+                tend_static_role(mount, &name).await;
+            }
+        })
+        .await;
+    Ok(())
+}
+
+async fn tend_static_role(mount: &AiMount, name: &str) {
+    let key = static_key(name);
+    match replace_due(mount, name).await {
+        Ok(None) => mount.rotations.succeeded(&key),
+        Ok(Some(why)) => mount.rotations.failed(&key, why, mount.clock.as_ref()),
+        Err(error) => {
+            tracing::warn!(mount = mount.tag, role = name, %error, "a static role's rotation is tried again");
+            mount.rotations.failed(&key, error.to_string(), mount.clock.as_ref());
+        }
+    }
+}
+
+/// Rotates one role, if that is due; says why where it is not done.
+async fn replace_due(mount: &AiMount, name: &str) -> Result<Option<String>> {
+    let _alone = mount.rotation_locks.write(&static_key(name)).await;
+    // It may have been written or rotated since.
+    let Some(mut role) = stored(mount, name).await? else { return Ok(None) };
+    let now = mount.clock.now();
+    let due = role.schedule.next(role.since(), now).is_some_and(|next| next <= now);
+    if due || role.pending.is_some() {
+        match replace(mount, name, role, Duration::ZERO).await? {
+            replace::Progress::Switched => {}
+            replace::Progress::Pending(why) => return Ok(Some(why)),
+        }
+        let Some(rotated) = stored(mount, name).await? else { return Ok(None) };
+        role = rotated;
+    }
+    replace::end_previous(mount, name, role).await?;
+    Ok(None)
+}
+
+async fn tend_accounts(mount: &AiMount) -> Result<()> {
     let names = mount.storage.list("config/").await?;
     futures_util::stream::iter(names)
         .for_each_concurrent(CONCURRENCY, async |name| {
@@ -90,18 +152,18 @@ async fn tend_one(mount: &AiMount, name: &str) -> Result<()> {
     // One that cannot be opened says so to whoever uses it.
     let Ok(account) = current(mount, name).await else { return Ok(()) };
     tell_age(mount, &account);
-    if is_due(mount, &account) && mount.rotations.may_try(name, mount.clock.as_ref()) {
+    if is_due(mount, &account) && mount.rotations.may_try(&config_key(name), mount.clock.as_ref()) {
         let outcome = rotate(mount, name, ROOT_OVERLAP).await;
         match outcome {
-            Ok(Progress::Switched { .. }) => mount.rotations.succeeded(name),
-            Ok(Progress::Pending(why)) => mount.rotations.failed(name, why, mount.clock.as_ref()),
+            Ok(Progress::Switched { .. }) => mount.rotations.succeeded(&config_key(name)),
+            Ok(Progress::Pending(why)) => mount.rotations.failed(&config_key(name), why, mount.clock.as_ref()),
             Err(error) => {
-                mount.rotations.failed(name, error.to_string(), mount.clock.as_ref());
+                mount.rotations.failed(&config_key(name), error.to_string(), mount.clock.as_ref());
                 return Err(error);
             }
         }
     }
-    let _alone = mount.rotation_locks.write(&super::super::accounts::config_key(name)).await;
+    let _alone = mount.rotation_locks.write(&config_key(name)).await;
     let Ok(account) = current(mount, name).await else { return Ok(()) };
     end_previous(mount, &account).await.map(drop)
 }
@@ -117,7 +179,7 @@ fn tell_age(mount: &AiMount, account: &Account) {
     let Some(warning) = account.config.age_warning(&account.name, mount.clock.now()).filter(|_| has_credential) else {
         return;
     };
-    if mount.rotations.tells(&account.name, mount.clock.as_ref()) {
+    if mount.rotations.tells(&config_key(&account.name), mount.clock.as_ref()) {
         tracing::warn!(mount = mount.tag, config = account.name, "{warning}");
     }
 }

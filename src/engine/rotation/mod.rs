@@ -1,11 +1,40 @@
-//! Keys that are replaced while they are in use: the credentials of configs.
+//! Keys that are replaced while they are in use: the credentials of configs, and the keys of static roles.
 
 mod admin_key;
 mod due;
+mod held;
+mod replace;
 mod root;
 mod schedule;
+mod static_role;
+mod static_roles;
 
 pub use admin_key::AdminKey;
 pub use due::{Rotations, tend};
-pub use root::{check, holds, in_use_last, paths, retire, show};
+pub use root::{check, in_use_last, retire, show};
 pub use schedule::{Schedule, ScheduleChange};
+
+use super::keys::ledger::{Row, RowKind};
+use super::mount::AiMount;
+use crate::framework::Path;
+use crate::logical::Result;
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    let mut paths = root::paths();
+    paths.extend(static_roles::paths());
+    paths
+}
+
+/// What holds the key of this row, in words; none where nothing does.
+pub async fn holder(mount: &AiMount, row: &Row) -> Result<Option<String>> {
+    let (name, config) = (&row.role, &row.config);
+    Ok(match row.kind {
+        RowKind::Admin if root::holds(mount, row).await? => {
+            Some(format!("the credential of config {config:?}, which config/{config}/rotate-root replaces"))
+        }
+        RowKind::Static if replace::stored(mount, name).await?.is_some_and(|role| role.holds(&row.id)) => {
+            Some(format!("the key of static role {name:?}, which rotate-role/{name} replaces"))
+        }
+        RowKind::Lease | RowKind::Token | RowKind::Admin | RowKind::Static => None,
+    })
+}

@@ -16,14 +16,14 @@ use tokio::time::{Instant, sleep};
 
 use super::super::accounts::{Account, Config, config_key};
 use super::super::config;
-use super::super::keys::ledger::{Row, RowKind, State};
+use super::super::keys::ledger::{AccountId, Row, RowKind};
 use super::super::keys::sweep::settle_now;
-use super::super::keys::{Mint, check_plain, naming};
 use super::super::mount::AiMount;
 use super::super::record;
 use super::super::step::step;
 use super::super::times::{EXPIRY_PERIODS, PROOF_BUDGET, PROOF_LIMIT, ROOT_OVERLAP};
 use super::admin_key::{AdminKey, Pending, Previous};
+use super::held::{self, Wanted};
 use super::schedule::Schedule;
 use crate::base::{Time, rfc3339};
 use crate::form;
@@ -65,7 +65,7 @@ async fn rotate_root(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Res
     let name = &arguments.name.0;
     let overlap = arguments.overlap.unwrap_or(ROOT_OVERLAP);
     let progress = rotate(&mount, name, overlap).await?;
-    mount.rotations.succeeded(name);
+    mount.rotations.succeeded(&config_key(name));
     let left = match &progress {
         Progress::Switched { let_go } => settle_now(&mount, let_go).await?,
         Progress::Pending(_) => 0,
@@ -101,53 +101,30 @@ async fn create(mount: &AiMount, account: &Arc<Account>) -> Result<Arc<Account>>
         Some(_) => None,
         None => config::probe(mount, account).await?.credential,
     };
-    let id = naming::new_id(mount.rng.as_ref());
-    let row = Row {
-        name: naming::name(&mount.tag, "admin", &id, about.name_limit).0,
-        id,
+    let config_lock = mount.config_locks.read(&account.name).await;
+    if current(mount, &account.name).await?.config != account.config {
+        return Err(written_meanwhile(&account.name));
+    }
+    let wanted = Wanted {
         kind: RowKind::Admin,
-        state: State::Minting,
-        config: account.name.clone(),
-        generation: account.config.generation.clone(),
-        role: String::new(),
-        entity: String::new(),
-        caller: String::new(),
-        accessor: String::new(),
-        key: None,
-        created: now,
-        deadline: now,
-        vendor_expiry: account.config.admin_key_ttl().map(|ttl| now + ttl),
+        purpose: Purpose::Admin,
+        role: "",
+        middle: "admin",
+        scope: &Scope(Values::default()),
+        until: account.config.admin_key_ttl().map(|ttl| now + ttl),
     };
-    let until = row.vendor_expiry;
-    let mut mint = Mint::start(mount, account, row).await?;
-    let issued = mint.issue(Purpose::Admin, &account.signer(mount), &Scope(Values::default()), until).await?;
-    let stored = match check_plain(&issued) {
-        Ok(()) => {
-            let pending = Pending {
-                row: mint.row.id.clone(),
-                key: issued.key.clone().into(),
-                fields: fields(account, &issued),
-                made: now,
-                expires: issued.expires,
-                replaces: replaces.map(Into::into),
-            };
-            change(mount, account, |config| config.admin.pending = Some(pending)).await
-        }
-        Err(error) => Err(error),
-    };
-    let account = match stored {
-        Ok(account) => account,
-        Err(error) => {
-            mint.undo(&issued.secret).await;
-            return Err(error);
-        }
-    };
-    step("rotate.after-pending").await;
-    mint.row.state = State::Live;
-    // Should it fail, the sweep asks the config before it takes the key for one that was never answered.
-    mount.ledger.put(&mint.row).await?;
-    step("rotate.after-live").await;
-    Ok(account)
+    held::make(mount, account, config_lock, &wanted, async |row, issued| {
+        let pending = Pending {
+            row: row.id.clone(),
+            fields: fields(account, &issued),
+            key: issued.key.into(),
+            made: now,
+            expires: issued.expires,
+            replaces: replaces.map(Into::into),
+        };
+        change(mount, account, |config| config.admin.pending = Some(pending)).await
+    })
+    .await
 }
 
 /// The account's fields that a new credential takes the place of.
@@ -161,7 +138,7 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Duration) -> Re
     let Some(pending) = account.config.admin.pending.clone() else {
         return Ok(Progress::Switched { let_go: Vec::new() });
     };
-    if !adopt(mount, &pending).await? {
+    if !held::adopt(mount, &pending.row, &pending.key, pending.expires).await? {
         change(mount, &account, |config| config.admin.pending = None).await?;
         return Err(Error::Unavailable("the new credential was ended before it was in use: rotate again".into()));
     }
@@ -190,19 +167,6 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Duration) -> Re
     step("rotate.after-switch").await;
     tracing::info!(mount = mount.tag, config = account.name, key_id = pending.key.id, "a credential was rotated");
     Ok(Progress::Switched { let_go: end_previous(mount, &account).await? })
-}
-
-/// Makes sure that the row of a pending credential knows its key. False where the key is being ended.
-async fn adopt(mount: &AiMount, pending: &Pending) -> Result<bool> {
-    let _lock = mount.ledger.locks.write(&pending.row).await;
-    let Some(mut row) = mount.ledger.get(&pending.row).await? else { return Ok(false) };
-    if row.state == State::Minting {
-        row.state = State::Live;
-        row.key = Some(pending.key.clone());
-        row.vendor_expiry = pending.expires;
-        mount.ledger.put(&row).await?;
-    }
-    Ok(row.state == State::Live)
 }
 
 /// Why a new credential is not in use yet.
@@ -259,50 +223,13 @@ pub async fn retire(mount: &AiMount, name: &str, config: &mut Config) -> Result<
     Ok(())
 }
 
-/// A key that somebody else made has no row: it gets one that says what is to be done. Returns the row.
 async fn let_go(mount: &AiMount, config: &str, generation: &str, previous: &Previous) -> Result<Option<String>> {
-    match (&previous.row, &previous.key) {
-        (Some(row), key) => {
-            mount.ledger.let_go(row, key.clone()).await?;
-            Ok(Some(row.clone()))
-        }
-        (None, Some(key)) => {
-            let now = mount.clock.now();
-            let row = Row {
-                id: naming::new_id(mount.rng.as_ref()),
-                kind: RowKind::Admin,
-                state: State::Revoking,
-                config: config.to_owned(),
-                generation: generation.to_owned(),
-                role: String::new(),
-                entity: String::new(),
-                caller: String::new(),
-                accessor: String::new(),
-                name: String::new(),
-                key: Some(key.clone()),
-                created: now,
-                deadline: now,
-                vendor_expiry: None,
-            };
-            mount.ledger.put(&row).await?;
-            Ok(Some(row.id))
-        }
-        (None, None) => {
-            tracing::warn!(
-                mount = mount.tag,
-                config,
-                "a credential was replaced that this mount cannot delete: do it at the vendor"
-            );
-            Ok(None)
-        }
-    }
+    let of = AccountId { config: config.to_owned(), generation: generation.to_owned() };
+    held::let_go(mount, RowKind::Admin, &of, previous.row.as_deref(), previous.key.as_ref()).await
 }
 
 /// Whether a config holds the key of this row, as its credential or as the one to come.
 pub async fn holds(mount: &AiMount, row: &Row) -> Result<bool> {
-    if row.kind != RowKind::Admin {
-        return Ok(false);
-    }
     let stored = record::get::<Config>(mount.storage.as_ref(), &config_key(&row.config)).await?;
     Ok(stored.is_some_and(|config| config.admin.holds(&row.id)))
 }
@@ -323,6 +250,10 @@ pub async fn in_use_last(mount: &AiMount, ids: impl Iterator<Item = String>) -> 
     others
 }
 
+fn written_meanwhile(name: &str) -> Error {
+    Error::Conflict(format!("config {name:?} was written by somebody else meanwhile: rotate again"))
+}
+
 /// Changes the stored config, where it is still the one that was read.
 async fn change(mount: &AiMount, account: &Account, change: impl FnOnce(&mut Config)) -> Result<Arc<Account>> {
     let key = config_key(&account.name);
@@ -330,10 +261,7 @@ async fn change(mount: &AiMount, account: &Account, change: impl FnOnce(&mut Con
         let _lock = mount.config_locks.write(&account.name).await;
         let stored = record::get::<Config>(mount.storage.as_ref(), &key).await?;
         let Some(mut config) = stored.filter(|stored| *stored == account.config) else {
-            return Err(Error::Conflict(format!(
-                "config {:?} was written by somebody else meanwhile: rotate again",
-                account.name
-            )));
+            return Err(written_meanwhile(&account.name));
         };
         change(&mut config);
         record::put(mount.storage.as_ref(), key, &config, true).await?;

@@ -107,6 +107,10 @@ impl Schedule {
         !self.disabled && (self.period.is_some() || self.cron.is_some())
     }
 
+    pub const fn is_disabled(&self) -> bool {
+        self.disabled
+    }
+
     /// When the rotation after one at `last` is due: a time that has passed where it was missed and may still be made up
     /// for. None where nothing rotates by itself.
     pub fn next(&self, last: Time, now: Time) -> Option<Time> {
@@ -133,6 +137,14 @@ impl Schedule {
         match self.period {
             Some(period) => Some(Duration::from_secs(period)),
             None => gaps(&parse(self.cron.as_deref()?).ok()?, now).max(),
+        }
+    }
+
+    /// The shortest time between two rotations.
+    pub fn shortest_gap(&self, now: Time) -> Option<Duration> {
+        match self.period {
+            Some(period) => Some(Duration::from_secs(period)),
+            None => gaps(&parse(self.cron.as_deref()?).ok()?, now).min(),
         }
     }
 

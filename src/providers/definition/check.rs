@@ -40,7 +40,21 @@ const CONFIG_FIELDS: [&str; 16] = [
     "disable_automated_rotation",
     "admin_key_ttl",
 ];
-const ROLE_FIELDS: [&str; 5] = ["name", "config", "ttl", "max_ttl", "name_template"];
+const ROLE_FIELDS: [&str; 13] = [
+    "name",
+    "config",
+    "ttl",
+    "max_ttl",
+    "name_template",
+    "rotation_period",
+    "rotation_schedule",
+    "rotation_window",
+    "disable_automated_rotation",
+    "overlap",
+    "api_key",
+    "key_id",
+    "skip_import_rotation",
+];
 /// Headers that are not a definition's to set.
 const OWN_HEADERS: [&str; 6] =
     ["authorization", "host", "content-length", "content-type", "transfer-encoding", "connection"];

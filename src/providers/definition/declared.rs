@@ -392,7 +392,7 @@ fn about(definition: &Definition) -> About {
                 ExpirySpec::Fixed(bounds) => Expiry::Fixed(limits(bounds)),
                 ExpirySpec::Movable(bounds) => Expiry::Movable(limits(bounds)),
             },
-            purposes: &[Purpose::Lease],
+            purposes: if token { &[Purpose::Lease] } else { &[Purpose::Lease, Purpose::Static] },
             limits: definition.limits.iter().cloned().map(Into::into).collect(),
             unused: definition.unused.iter().cloned().map(Into::into).collect(),
         },

@@ -11,4 +11,5 @@ mod ledger;
 mod roles;
 mod rotation;
 mod specs;
+mod static_roles;
 mod tokens;

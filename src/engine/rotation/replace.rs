@@ -1,0 +1,182 @@
+//! How a static role's key is replaced; the same steps as for a config's credential (`root`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::super::accounts::Account;
+use super::super::keys::ledger::RowKind;
+use super::super::mount::AiMount;
+use super::super::record;
+use super::super::step::step;
+use super::super::times::{PROOF_LIMIT, UNASKED_PROOF, VENDOR_BUDGET};
+use super::held::{self, Wanted};
+use super::static_role::{StaticKey, StaticRole, Superseded};
+use crate::base::Secret;
+use crate::logical::{Error, Result};
+use crate::providers::{FaultKind, Purpose};
+use crate::schema::Values;
+
+/// How far a rotation has come.
+pub enum Progress {
+    Switched,
+    /// The vendor does not take the new key yet, in whose words; the old one is served.
+    Pending(String),
+}
+
+pub fn static_key(name: &str) -> String {
+    format!("static/{name}")
+}
+
+pub async fn stored(mount: &AiMount, name: &str) -> Result<Option<StaticRole>> {
+    record::get(mount.storage.as_ref(), &static_key(name)).await
+}
+
+pub async fn store(mount: &AiMount, name: &str, role: &StaticRole) -> Result<()> {
+    record::put(mount.storage.as_ref(), static_key(name), role, true).await
+}
+
+/// Replaces a role's key, or goes on with that. To be called with the role's lock held. `patience` is how long the vendor
+/// may take to know the new key, before this returns and the sweep goes on.
+pub async fn replace(mount: &AiMount, name: &str, mut role: StaticRole, patience: Duration) -> Result<Progress> {
+    if role.pending.is_none() {
+        role = create(mount, name, role).await?;
+    }
+    finish(mount, name, role, patience).await
+}
+
+async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<StaticRole> {
+    let config_lock = mount.config_locks.read(&role.config).await;
+    let account = account(mount, &role).await?;
+    // The account may have changed since the role was written.
+    let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
+    let until = expiry(&account, mount);
+    let wanted =
+        Wanted { kind: RowKind::Static, purpose: Purpose::Static, role: name, middle: name, scope: &scope, until };
+    let made = mount.clock.now();
+    held::make(mount, &account, config_lock, &wanted, async |row, issued| {
+        let parts = issued.parts.iter().map(|(name, part)| (name.clone(), part.expose().to_owned())).collect();
+        role.pending = Some(StaticKey {
+            row: Some(row.id.clone()),
+            config: row.config.clone(),
+            generation: row.generation.clone(),
+            name: row.name.clone(),
+            secret: issued.secret.expose().to_owned(),
+            parts,
+            headers: issued.headers,
+            key: Some(issued.key.into()),
+            base_url: account.parsed.client_url.clone(),
+            made,
+            expires: issued.expires,
+        });
+        store(mount, name, &role).await?;
+        Ok(role)
+    })
+    .await
+}
+
+/// The account that makes a role's keys now.
+pub async fn account(mount: &AiMount, role: &StaticRole) -> Result<Arc<Account>> {
+    let account = mount.accounts.current(mount.storage.as_ref(), &role.config).await?;
+    let account = account.ok_or_else(|| Error::Invalid(format!("config {:?} does not exist", role.config)))?;
+    if account.config.provider != role.provider {
+        return Err(Error::Invalid(format!(
+            "the static role was written for provider {}, and config {:?} is {} now: write the role again",
+            role.provider, role.config, account.config.provider
+        )));
+    }
+    Ok(account)
+}
+
+/// As late as the vendor goes: a rotation that stalls must not end the key that is served.
+fn expiry(account: &Account, mount: &AiMount) -> Option<crate::base::Time> {
+    account.vendor.about().can.expiry.limits().map(|limits| mount.clock.now() + limits.longest)
+}
+
+async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Duration) -> Result<Progress> {
+    let Some(pending) = role.pending.clone() else { return Ok(Progress::Switched) };
+    let (Some(row), Some(key)) = (&pending.row, &pending.key) else { return Ok(Progress::Switched) };
+    if !held::adopt(mount, row, key, pending.expires).await? {
+        role.pending = None;
+        store(mount, name, &role).await?;
+        return Err(Error::Unavailable("the new key was ended before it was served: rotate again".into()));
+    }
+    match prove(mount, &role, &pending, patience).await? {
+        Proof::Taken => {}
+        Proof::Refused if mount.clock.now() > pending.made + PROOF_LIMIT => {
+            mount.ledger.let_go(row, None).await?;
+            step("rotate.after-letting-go").await;
+            role.pending = None;
+            store(mount, name, &role).await?;
+            return Err(Error::Refused("the vendor does not take the new key, and it is deleted".into()));
+        }
+        Proof::Refused => return Ok(Progress::Pending("the vendor does not take the new key yet".into())),
+        Proof::Unknown(why) => return Ok(Progress::Pending(why)),
+    }
+    step("rotate.proven").await;
+    let now = mount.clock.now();
+    role.switch(now, now + role.overlap());
+    store(mount, name, &role).await?;
+    step("rotate.after-switch").await;
+    end_previous(mount, name, role).await?;
+    Ok(Progress::Switched)
+}
+
+enum Proof {
+    Taken,
+    Refused,
+    /// Nobody can say yet, in whose words.
+    Unknown(String),
+}
+
+/// Whether the vendor takes the new key, asked with the key itself; where that cannot be asked, a while is waited for,
+/// unless there is nothing else to serve.
+async fn prove(mount: &AiMount, role: &StaticRole, key: &StaticKey, patience: Duration) -> Result<Proof> {
+    const FIRST_WAIT: Duration = Duration::from_millis(500);
+    let owner = mount.owner(&key.account()).await?;
+    let account = &owner.account;
+    let secret = Secret::from(key.secret.as_str());
+    let (deadline, mut wait) = (Instant::now() + patience, FIRST_WAIT);
+    loop {
+        let signer = account.signer(mount);
+        let cx = account.cx(mount, &signer);
+        let asked = tokio::time::timeout(VENDOR_BUDGET, account.vendor.takes(&cx, &secret)).await;
+        let proof = match asked {
+            Ok(Ok(Some(true))) => return Ok(Proof::Taken),
+            Ok(Ok(None)) if role.current.is_none() || mount.clock.now() >= key.made + UNASKED_PROOF => {
+                return Ok(Proof::Taken);
+            }
+            Ok(Ok(None)) => return Ok(Proof::Unknown("the vendor is given time to know the new key".into())),
+            Ok(Ok(Some(false))) => Proof::Refused,
+            Ok(Err(fault)) if fault.kind == FaultKind::Refused => Proof::Refused,
+            Ok(Err(fault)) => Proof::Unknown(super::super::upstream::text(account.vendor.as_ref(), &fault)),
+            Err(_) => Proof::Unknown("the vendor did not answer in time".into()),
+        };
+        if Instant::now() + wait > deadline {
+            return Ok(proof);
+        }
+        sleep(wait).await;
+        wait *= 2;
+    }
+}
+
+/// Lets go of the keys whose overlap is over.
+pub async fn end_previous(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<()> {
+    let now = mount.clock.now();
+    let (over, previous): (Vec<_>, Vec<_>) = role.previous.into_iter().partition(|previous| previous.ends <= now);
+    if over.is_empty() {
+        return Ok(());
+    }
+    for Superseded { key, .. } in &over {
+        let_go(mount, key).await?;
+    }
+    step("rotate.after-letting-go").await;
+    role.previous = previous;
+    store(mount, name, &role).await
+}
+
+/// Has the sweep end a key.
+pub async fn let_go(mount: &AiMount, key: &StaticKey) -> Result<()> {
+    held::let_go(mount, RowKind::Static, &key.account(), key.row.as_deref(), key.key.as_ref()).await.map(drop)
+}

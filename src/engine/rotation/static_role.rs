@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::keys::ledger::{AccountId, KeyRecord};
+use super::schedule::Schedule;
+use crate::base::Time;
+use crate::logical::Object;
+
+/// `static/<name>`: one long-lived key for clients that cannot lease, and those beside it while it is replaced. All in one
+/// record, so that a new key, and what becomes of the old one, are one write. Holds secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct StaticRole {
+    pub config: String,
+    /// The vendor whose fields `scope` holds. Another vendor would not know its limits.
+    pub provider: String,
+    /// The vendor's fields.
+    pub scope: Object,
+    pub schedule: Schedule,
+    /// Seconds for which a replaced key goes on working.
+    pub overlap: u64,
+    /// Served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<StaticKey>,
+    /// Made, and not seen at work yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<StaticKey>,
+    /// Served as the previous one until they end, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous: Vec<Superseded>,
+    /// When the current key was put into use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated: Option<Time>,
+    pub created: Time,
+    pub updated: Time,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct StaticKey {
+    /// Its row; none where somebody else made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
+    /// The account that it was made with.
+    pub config: String,
+    pub generation: String,
+    /// Where it is at the vendor, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyRecord>,
+    /// Its name at the vendor; empty where somebody else chose it.
+    pub name: String,
+    pub secret: String,
+    /// What belongs to it, by the name of the answer's field.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, String>,
+    /// Headers that a client must send beside it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    pub base_url: String,
+    pub made: Time,
+    /// When the vendor itself ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Time>,
+}
+
+/// A key that was served.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Superseded {
+    pub key: StaticKey,
+    /// When it is deleted.
+    pub ends: Time,
+}
+
+impl StaticKey {
+    pub fn account(&self) -> AccountId {
+        AccountId { config: self.config.clone(), generation: self.generation.clone() }
+    }
+}
+
+impl StaticRole {
+    pub fn overlap(&self) -> Duration {
+        Duration::from_secs(self.overlap)
+    }
+
+    /// When it was rotated last, or made.
+    pub fn since(&self) -> Time {
+        self.rotated.unwrap_or(self.created)
+    }
+
+    /// Whether something is to be done about its keys.
+    pub fn is_due(&self, now: Time) -> bool {
+        let due = || self.schedule.next(self.since(), now).is_some_and(|next| next <= now);
+        self.pending.is_some() || self.previous.iter().any(|previous| previous.ends <= now) || due()
+    }
+
+    /// Puts the pending key into use; the one that was served goes on working until `ends`.
+    pub fn switch(&mut self, now: Time, ends: Time) {
+        let Some(pending) = self.pending.take() else { return };
+        self.previous.extend(self.current.replace(pending).map(|key| Superseded { key, ends }));
+        self.rotated = Some(now);
+    }
+
+    /// Whether it is about the key of this row.
+    pub fn holds(&self, row: &str) -> bool {
+        let keys = self.current.iter().chain(&self.pending).chain(self.previous.iter().map(|previous| &previous.key));
+        keys.into_iter().any(|key| key.row.as_deref() == Some(row))
+    }
+}

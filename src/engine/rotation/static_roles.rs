@@ -1,0 +1,353 @@
+//! `static-roles/<name>`, `static-creds/<name>`, `rotate-role/<name>`: one long-lived key each, for clients that cannot lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, json};
+
+use super::super::accounts::Account;
+use super::super::keys::ledger::KeyRecord;
+use super::super::mount::AiMount;
+use super::super::roles::{allowed_account, not_allowed, scope, scope_fields};
+use super::super::times::{PROOF_BUDGET, SHORTEST_OVERLAP, SHORTEST_STATIC_ROTATION, STATIC_OVERLAP};
+use super::super::{config, vendors};
+use super::replace::{Progress, let_go, replace, static_key, store, stored};
+use super::schedule::{Schedule, ScheduleChange};
+use super::static_role::{StaticKey, StaticRole};
+use crate::base::{Secret, Time, rfc3339};
+use crate::form;
+use crate::framework::{Call, ListArgs, Path, page};
+use crate::logical::{Error, Object, Operation, Response, Result};
+use crate::providers::Purpose;
+use crate::schema::{Change, Invalid, Kind, Name, Values, format_duration};
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("static-roles/", "List the static roles.").on(Operation::List, "List the static roles.", list),
+        Path::new("static-roles/{name}", "Manage a static role.")
+            .describe(
+                "A static role has one long-lived key, for clients that cannot lease: it is replaced every so often, or when asked,\nand the one before goes on working for overlap. static-creds/<name> reads both. Writing a new role makes its first key,\nor takes the one that is given as api_key. Deleting the role deletes its keys at the vendor, unless keep_key=true.",
+            )
+            .fields(|| vendors::all_fields(scope_fields))
+            .write("Write a static role.", exists, write)
+            .on(Operation::Patch, "Change some fields of a static role; null clears one.", write)
+            .on(Operation::Read, "Read a static role, without its keys.", read)
+            .on(Operation::Delete, "Delete a static role and its keys.", delete),
+        Path::new("static-creds/{name}", "Read the key of a static role.")
+            .describe(
+                "The key that is served, and for overlap after a rotation the one before as previous_api_key. ttl is how long it is\nuntil the next rotation.",
+            )
+            .on(Operation::Read, "Read the key of a static role.", creds),
+        Path::new("rotate-role/{name}", "Replace the key of a static role now.").on(
+            Operation::Update,
+            "Replace the key of a static role now.",
+            rotate,
+        ),
+    ]
+}
+
+form! {
+    /// Fields of every static role.
+    pub struct StaticRoleArgs {
+        /// Name of the static role.
+        name: Name,
+        /// Name of the account (config/<name>) whose key this role has. Required when the role is made.
+        config: Change<Name>,
+        /// How often the key is replaced by itself. This or rotation_schedule is required, unless
+        /// disable_automated_rotation is set.
+        rotation_period: Change<Duration>,
+        /// When the key is replaced by itself: cron's five fields (minute hour day month weekday), UTC.
+        rotation_schedule: Change<String>,
+        /// How long after a time of rotation_schedule a rotation that was missed may still begin; without it, at any time.
+        rotation_window: Change<Duration>,
+        /// Keep rotation_period or rotation_schedule, and do not follow it.
+        #[default("false")]
+        disable_automated_rotation: Change<bool>,
+        /// How long a key that was replaced goes on working: longer than any client takes to read the new one.
+        #[default("1h, or half of the time between rotations where that is less")]
+        overlap: Change<Duration>,
+        /// A key that exists already, for the role to take over, when the role is made.
+        api_key: Option<Secret>,
+        /// The vendor's id of api_key, so that it can be deleted when it is replaced.
+        key_id: Option<String>,
+        /// Serve api_key as it is until the first rotation, in place of replacing it at once.
+        #[default("false")]
+        skip_import_rotation: bool,
+    }
+}
+
+form! {
+    /// The name alone.
+    pub struct StaticRoleName {
+        /// Name of the static role.
+        name: Name,
+    }
+}
+
+form! {
+    /// How to delete a static role.
+    pub struct DeleteArgs {
+        /// Name of the static role.
+        name: Name,
+        /// Leave the served key at the vendor: it is nobody's from then on.
+        #[default("false")]
+        keep_key: bool,
+    }
+}
+
+async fn exists(mount: Arc<AiMount>, values: Values) -> Result<bool> {
+    Ok(stored(&mount, values.need("name")?).await?.is_some())
+}
+
+async fn list(mount: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
+    Ok(Response::list(page(mount.storage.as_ref(), "static/", &arguments).await?, Object::new()))
+}
+
+async fn read(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Result<Response> {
+    let name = &arguments.name.0;
+    let Some(role) = stored(&mount, name).await? else { return Ok(Response::default()) };
+    let mut data = role.scope.clone();
+    role.schedule.show(&mut data);
+    let now = mount.clock.now();
+    for (field, value) in [
+        ("config", json!(role.config)),
+        ("provider", json!(role.provider)),
+        ("overlap", json!(role.overlap)),
+        ("key_id", json!(role.current.as_ref().and_then(|key| key.key.as_ref()).map(|key| &key.id))),
+        ("pending_key_id", json!(role.pending.as_ref().and_then(|key| key.key.as_ref()).map(|key| &key.id))),
+        ("last_vault_rotation", json!(role.rotated.map(rfc3339))),
+        ("next_vault_rotation", json!(role.schedule.next(role.since(), now).map(rfc3339))),
+        ("rotation_failure", json!(mount.rotations.failure(&static_key(name)))),
+    ] {
+        data.insert(field.into(), value);
+    }
+    Ok(Response::data(data))
+}
+
+async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Result<Response> {
+    let name = arguments.name.0.clone();
+    let _alone = mount.rotation_locks.write(&static_key(&name)).await;
+    let before = stored(&mount, &name).await?;
+    if before.is_none() && call.request.operation == Operation::Patch {
+        return Err(Error::NotFound(format!("static role {name:?} does not exist")));
+    }
+    let account =
+        allowed_account(&mount, &name, arguments.config.clone(), before.as_ref().map(|role| &role.config)).await?;
+    let given = imported(&mount, &account, before.as_ref(), &arguments)?;
+    let skip = arguments.skip_import_rotation;
+    let (role, ignored) = changed(&mount, &account, before.as_ref(), arguments, &call.more)?;
+    let mut warnings: Vec<String> = ignored.into_iter().collect();
+    let role = match (before, given) {
+        (Some(before), _) => {
+            if before.scope != role.scope || before.config != role.config {
+                warnings.push(
+                    "the key that is served stays as it is until the next rotation: rotate-role makes it now".into(),
+                );
+            }
+            store(&mount, &name, &role).await?;
+            return Ok(Response::default().with_warnings(warnings));
+        }
+        (None, Some(key)) => {
+            let role = StaticRole { current: Some(key), ..role };
+            store(&mount, &name, &role).await?;
+            if skip {
+                return Ok(Response::default().with_warnings(warnings));
+            }
+            role
+        }
+        (None, None) => role,
+    };
+    let progress = replace(&mount, &name, role, PROOF_BUDGET).await?;
+    Ok(Response::default().with_warnings(warnings).with_warnings(waiting(progress)))
+}
+
+/// A key that was given for a new role.
+fn imported(
+    mount: &AiMount,
+    account: &Account,
+    before: Option<&StaticRole>,
+    arguments: &StaticRoleArgs,
+) -> Result<Option<StaticKey>, Invalid> {
+    let Some(secret) = &arguments.api_key else {
+        return match &arguments.key_id {
+            Some(_) => Err(Invalid::new("key_id", "has a meaning only with api_key")),
+            None => Ok(None),
+        };
+    };
+    if before.is_some() {
+        return Err(Invalid::new("api_key", "is taken only when the role is made: rotate-role replaces the key"));
+    }
+    if !secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Invalid::new("api_key", "holds white space or characters that no key has: was a line end pasted?"));
+    }
+    let id = arguments.key_id.as_ref().map(|id| Kind::VendorId.parse(&id.as_str().into()));
+    let id = id.transpose().map_err(|problem| Invalid::new("key_id", problem))?;
+    let id = id.as_ref().and_then(|id| id.as_str());
+    Ok(Some(StaticKey {
+        row: None,
+        config: account.name.clone(),
+        generation: account.config.generation.clone(),
+        key: id.map(|id| KeyRecord { id: id.to_owned(), extra: Map::from_iter([("v".to_owned(), json!(1))]) }),
+        name: String::new(),
+        secret: secret.expose().to_owned(),
+        parts: Default::default(),
+        headers: Default::default(),
+        base_url: account.parsed.client_url.clone(),
+        made: mount.clock.now(),
+        expires: None,
+    }))
+}
+
+/// The stored role with the change over it, and a warning about fields that nobody knows.
+fn changed(
+    mount: &AiMount,
+    account: &Account,
+    before: Option<&StaticRole>,
+    change: StaticRoleArgs,
+    sent: &Object,
+) -> Result<(StaticRole, Option<String>)> {
+    let about = account.vendor.about();
+    if !about.can.purposes.contains(&Purpose::Static) {
+        let problem = format!("is an account at {}, which gives no keys that last: use a role and leases", about.title);
+        return Err(Invalid::new("config", problem).into());
+    }
+    let now = mount.clock.now();
+    let scoped = before.map(|role| (role.provider.as_str(), &role.scope));
+    let (scope, ignored) = scope(account, scoped, sent)?;
+    let schedule = Schedule::changed(
+        before.map(|role| &role.schedule),
+        ScheduleChange {
+            period: change.rotation_period,
+            cron: change.rotation_schedule,
+            window: change.rotation_window,
+            disabled: change.disable_automated_rotation,
+        },
+        SHORTEST_STATIC_ROTATION,
+        now,
+    )?;
+    let gap = schedule.longest_gap(now);
+    if gap.is_none() && !schedule.is_disabled() {
+        let problem = "or rotation_schedule is required; or disable_automated_rotation=true, to rotate by hand only";
+        return Err(Invalid::new("rotation_period", problem).into());
+    }
+    let shortest = schedule.shortest_gap(now);
+    let default = shortest.map_or(STATIC_OVERLAP, |gap| (gap / 2).min(STATIC_OVERLAP));
+    let overlap = change.overlap.apply(before.map(StaticRole::overlap)).unwrap_or(default);
+    if overlap < SHORTEST_OVERLAP {
+        let shortest = format_duration(SHORTEST_OVERLAP);
+        return Err(
+            Invalid::new("overlap", format!("must be at least {shortest}: clients read the new key first")).into()
+        );
+    }
+    if let Some(gap) = shortest.filter(|gap| overlap >= *gap) {
+        let problem = format!("must be less than {}, the time between rotations", format_duration(gap));
+        return Err(Invalid::new("overlap", problem).into());
+    }
+    let limits = about.can.expiry.limits();
+    if let (Some(gap), Some(limits)) = (gap, limits)
+        && gap * 2 > limits.longest
+    {
+        let longest = format_duration(limits.longest / 2);
+        let problem = format!("must be at most {longest}: keys of {} end by themselves", about.title);
+        return Err(Invalid::new("rotation_period", problem).into());
+    }
+    let role = StaticRole {
+        config: account.name.clone(),
+        provider: account.config.provider.clone(),
+        scope,
+        schedule,
+        overlap: overlap.as_secs(),
+        current: before.and_then(|role| role.current.clone()),
+        pending: before.and_then(|role| role.pending.clone()),
+        previous: before.map(|role| role.previous.clone()).unwrap_or_default(),
+        rotated: before.and_then(|role| role.rotated),
+        created: before.map_or(now, |role| role.created),
+        updated: now,
+    };
+    Ok((role, ignored))
+}
+
+async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<Response> {
+    let name = arguments.name.0;
+    let _alone = mount.rotation_locks.write(&static_key(&name)).await;
+    let Some(role) = stored(&mount, &name).await? else { return Ok(Response::default()) };
+    for key in role.pending.iter().chain(role.previous.iter().map(|previous| &previous.key)) {
+        let_go(&mount, key).await?;
+    }
+    let mut warnings = Vec::new();
+    if let Some(key) = &role.current {
+        let id = key.key.as_ref().map_or("of an id that is not known", |key| key.id.as_str());
+        if arguments.keep_key {
+            if let Some(row) = &key.row {
+                mount.ledger.delete(row).await?;
+            }
+            warnings.push(format!("key {id} was left at the vendor, and is nobody's here any more"));
+        } else {
+            let_go(&mount, key).await?;
+            warnings.push(match key.key {
+                Some(_) => format!("key {id} is deleted at the vendor"),
+                None => format!("the key {id} was left at the vendor: delete it there by hand"),
+            });
+        }
+    }
+    mount.storage.delete(&static_key(&name)).await?;
+    mount.wake_sweep();
+    Ok(Response::default().with_warnings(warnings))
+}
+
+async fn rotate(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Result<Response> {
+    let name = arguments.name.0;
+    let _alone = mount.rotation_locks.write(&static_key(&name)).await;
+    let role = stored(&mount, &name).await?;
+    let role = role.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))?;
+    let account = super::replace::account(&mount, &role).await?;
+    if !config::allows(&account.config, &name) {
+        return Err(not_allowed(&role.config, &name));
+    }
+    let progress = replace(&mount, &name, role, PROOF_BUDGET).await?;
+    mount.rotations.succeeded(&static_key(&name));
+    Ok(Response::default().with_warnings(waiting(progress)))
+}
+
+fn waiting(progress: Progress) -> Option<String> {
+    match progress {
+        Progress::Switched => None,
+        Progress::Pending(why) => Some(format!("the new key is not served yet ({why}): it goes on by itself")),
+    }
+}
+
+async fn creds(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Result<Response> {
+    let name = arguments.name.0;
+    let role = stored(&mount, &name).await?;
+    let role = role.ok_or_else(|| Error::Invalid(format!("static role {name:?} does not exist")))?;
+    let now = mount.clock.now();
+    let not_yet = || Error::Unavailable("the vendor does not take the role's first key yet: try again soon".into());
+    let key = role.current.as_ref().ok_or_else(not_yet)?;
+    let next = role.schedule.next(role.since(), now);
+    let previous = role.previous.last().filter(|previous| now < previous.ends);
+    let mut data = Object::new();
+    role.schedule.show(&mut data);
+    for (field, value) in [
+        ("api_key", json!(key.secret)),
+        ("key_id", json!(key.key.as_ref().map(|key| &key.id))),
+        ("key_name", json!(key.name)),
+        ("provider", json!(role.provider)),
+        ("base_url", json!(key.base_url)),
+        ("expires_at", json!(key.expires.map(rfc3339))),
+        ("last_vault_rotation", json!(role.since().to_rfc3339())),
+        ("ttl", json!(next.map_or(0, |next| seconds_left(next, now)))),
+        ("previous_api_key", json!(previous.map(|previous| &previous.key.secret))),
+        ("previous_expires_at", json!(previous.map(|previous| rfc3339(previous.ends)))),
+    ] {
+        data.insert(field.into(), value);
+    }
+    data.extend(key.parts.iter().map(|(name, part)| (name.clone(), part.clone().into())));
+    if !key.headers.is_empty() {
+        data.insert("headers".into(), json!(key.headers));
+    }
+    Ok(Response::data(data))
+}
+
+fn seconds_left(until: Time, now: Time) -> i64 {
+    (until - now).num_seconds().max(0)
+}

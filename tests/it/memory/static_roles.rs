@@ -1,0 +1,270 @@
+//! Keys for clients that cannot lease, replaced with two of them live.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vault_plugin_secrets_ai::base::{Clock, Time};
+use vault_plugin_secrets_ai::logical::{Error, Object};
+
+use crate::support::bench::{Bench, Mounted, eventually};
+use crate::support::case::{CASES, Case};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A mount with one vendor's account, and the body of a static role in it.
+async fn mounted(bench: &Bench, case: &Case) -> (Mounted, Value) {
+    let mount = bench.mount_with(case).await;
+    let mut body = case.role("main");
+    body["rotation_period"] = "24h".into();
+    (mount, body)
+}
+
+async fn creds(mount: &Mounted, name: &str) -> Object {
+    mount.read(&format!("static-creds/{name}")).await.expect("a key").data.expect("data")
+}
+
+fn text<'a>(data: &'a Object, field: &str) -> &'a str {
+    data[field].as_str().unwrap_or_else(|| panic!("{field}: {}", data[field]))
+}
+
+/// The status that a key gets at the vendor.
+async fn status(bench: &Bench, case: &Case, key: &str) -> u16 {
+    let path = match case.provider {
+        "openai" => "/openai/v1/models",
+        "openrouter" => "/openrouter/api/v1/key",
+        _ => "/litellm/v1/models",
+    };
+    bench.simulator.call("GET", path, key, None).await.status
+}
+
+/// Names of this mount's keys that live at the vendor.
+async fn keys(bench: &Bench, case: &Case) -> usize {
+    bench.simulator.live(case.provider).await.len()
+}
+
+#[tokio::test]
+async fn a_key_is_served_and_the_one_before_goes_on_for_a_while() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let (mount, body) = mounted(&bench, case).await;
+        mount.write("static-roles/app", body).await.expect("written");
+        let first = creds(&mount, "app").await;
+        assert_eq!(status(&bench, case, text(&first, "api_key")).await, 200, "{}", case.provider);
+        assert_eq!((&first["rotation_period"], &first["previous_api_key"]), (&json!(86400), &Value::Null));
+        assert!((86395..=86400).contains(&first["ttl"].as_i64().expect("seconds")), "{}", first["ttl"]);
+        mount.write("rotate-role/app", json!({})).await.expect("rotated");
+        let second = creds(&mount, "app").await;
+        assert_ne!(first["api_key"], second["api_key"]);
+        assert_eq!(second["previous_api_key"], first["api_key"], "{}", case.provider);
+        for key in [&first, &second] {
+            assert_eq!(status(&bench, case, text(key, "api_key")).await, 200, "{}: both live", case.provider);
+        }
+        bench.advance(HOUR + MINUTE).await;
+        mount.tick().await;
+        eventually("one is left", async || keys(&bench, case).await == 1).await;
+        let third = creds(&mount, "app").await;
+        assert_eq!((&third["api_key"], &third["previous_api_key"]), (&second["api_key"], &Value::Null));
+        eventually("one row is left", async || bench.rows().await.len() == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_meets_no_refusal_through_a_thousand_rotations() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, mut body) = mounted(&bench, case).await;
+    body["rotation_period"] = "5m".into();
+    body["overlap"] = "2m".into();
+    mount.write("static-roles/app", body).await.expect("written");
+    // The vendor knows a fresh key after a minute and a half, and every fifth call fails; those that read may come again at
+    // once, since the waits between tries are real time.
+    bench.simulator.settings(json!({"accept_lag_seconds": 90})).await;
+    let fails = json!([
+        {"vendor": "openai", "method": "POST", "kind": "error_before", "status": 503, "times": -1, "every": 5},
+        {"vendor": "openai", "method": "DELETE", "kind": "error_before", "status": 503, "times": -1, "every": 5},
+        {"vendor": "openai", "method": "GET", "kind": "rate_limit", "retry_after_seconds": 0, "times": -1, "every": 5},
+    ]);
+    bench.simulator.faults(fails).await;
+    bench.advance(2 * MINUTE).await;
+    let (mut calls, mut failed, mut seen) = (0, 0, 0);
+    let mut served = String::new();
+    while seen < 1000 {
+        assert!(calls < 20_000, "only {seen} rotations in {calls} minutes");
+        bench.advance(MINUTE).await;
+        mount.tick().await;
+        let key = text(&creds(&mount, "app").await, "api_key").to_owned();
+        match status(&bench, case, &key).await {
+            200 => {}
+            429 => failed += 1,
+            refused => panic!("{refused} in minute {calls}, after {seen} rotations"),
+        }
+        calls += 1;
+        seen += u32::from(key != served);
+        served = key;
+        // Real time for what is due, which shares this thread.
+        for _ in 0..6 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let role = mount.read("static-roles/app").await.expect("read").data.expect("a role");
+            let next = text(&role, "next_vault_rotation").parse::<Time>().expect("a time");
+            if role["pending_key_id"].is_null() && next > bench.clock.now() {
+                break;
+            }
+        }
+    }
+    println!("{seen} rotations, {calls} calls, {failed} of them failed and none was refused");
+    bench.simulator.faults(json!([])).await;
+    for _ in 0..3 {
+        bench.advance(3 * MINUTE).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    eventually("no orphan", async || keys(&bench, case).await <= 2).await;
+}
+
+#[tokio::test]
+async fn a_thousand_roles_that_are_due_in_the_same_minute_are_all_rotated() {
+    let bench = Bench::new();
+    let case = &Case::named("litellm");
+    let (mount, body) = mounted(&bench, case).await;
+    for number in 0..1000 {
+        mount.write(&format!("static-roles/app-{number}"), body.clone()).await.expect("written");
+    }
+    let made = bench.simulator.created("litellm").await;
+    assert_eq!(made, 1000);
+    bench.advance(25 * HOUR).await;
+    mount.tick().await;
+    eventually("all rotated", async || bench.simulator.created("litellm").await >= 2000).await;
+    let rotated = async || {
+        let mut rotated = 0;
+        for number in 0..1000 {
+            rotated += usize::from(creds(&mount, &format!("app-{number}")).await["previous_api_key"].is_string());
+        }
+        rotated
+    };
+    eventually("all are served", async || rotated().await == 1000).await;
+    assert_eq!(bench.simulator.created("litellm").await, 2000, "each once");
+}
+
+#[tokio::test]
+async fn a_key_that_exists_is_taken_over() {
+    let case = &Case::named("litellm");
+    for skip in [true, false] {
+        let bench = Bench::new();
+        let (mount, mut body) = mounted(&bench, case).await;
+        let generated = bench.simulator.call("POST", "/litellm/key/generate", case.admin_key, Some(json!({}))).await;
+        let generated = generated.expect(200);
+        body["api_key"] = generated["key"].clone();
+        body["key_id"] = generated["token"].clone();
+        body["skip_import_rotation"] = skip.into();
+        mount.write("static-roles/app", body.clone()).await.expect("written");
+        let served = creds(&mount, "app").await;
+        let field = if skip { "api_key" } else { "previous_api_key" };
+        assert_eq!(served[field], generated["key"]);
+        if skip {
+            mount.write("rotate-role/app", json!({})).await.expect("rotated");
+        }
+        assert_eq!(status(&bench, case, text(&generated.as_object().expect("data").clone(), "key")).await, 200);
+        bench.advance(2 * HOUR).await;
+        mount.tick().await;
+        let old = generated["key"].as_str().expect("a key").to_owned();
+        eventually("it is deleted", async || status(&bench, case, &old).await == 401).await;
+        let again = mount.write("static-roles/app", body).await.expect_err("taken once");
+        assert!(matches!(&again, Error::Invalid(text) if text.contains("api_key")), "{again}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_role_deletes_its_key_or_leaves_it_as_asked() {
+    let case = &Case::named("openai");
+    for keep in [false, true] {
+        let bench = Bench::new();
+        let (mount, body) = mounted(&bench, case).await;
+        mount.write("static-roles/app", body).await.expect("written");
+        mount.write("rotate-role/app", json!({})).await.expect("rotated");
+        let served = creds(&mount, "app").await;
+        let deleted = mount
+            .send(vault_plugin_secrets_ai::logical::Operation::Delete, "static-roles/app", json!({"keep_key": keep}))
+            .await
+            .expect("deleted");
+        assert!(deleted.warnings[0].contains(text(&served, "key_id")), "{:?}", deleted.warnings);
+        assert!(deleted.warnings[0].contains(if keep { "left at the vendor" } else { "is deleted" }));
+        let left = usize::from(keep);
+        eventually("the others are gone", async || keys(&bench, case).await == left).await;
+        let expected = if keep { 200 } else { 401 };
+        eventually("as asked", async || status(&bench, case, text(&served, "api_key")).await == expected).await;
+        eventually("no row", async || bench.rows().await.is_empty()).await;
+        assert!(mount.read("static-creds/app").await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_at_any_point_leaves_a_role_with_a_key_that_works() {
+    let case = &Case::named("openai");
+    for failing in 0..4 {
+        let bench = Bench::new();
+        let (mount, body) = mounted(&bench, case).await;
+        mount.write("static-roles/app", body).await.expect("written");
+        *bench.storage.fail_put.lock().expect("not poisoned") = Some(failing);
+        mount.write("rotate-role/app", json!({})).await.expect_err("storage fails");
+        assert_eq!(status(&bench, case, text(&creds(&mount, "app").await, "api_key")).await, 200, "{failing}");
+        for minutes in [3, 10, 55, 61] {
+            bench.advance(minutes * MINUTE).await;
+            mount.tick().await;
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+        eventually(&format!("{failing}: one is left"), async || keys(&bench, case).await == 1).await;
+        assert_eq!(status(&bench, case, text(&creds(&mount, "app").await, "api_key")).await, 200, "{failing}");
+        eventually(&format!("{failing}: one row"), async || bench.rows().await.len() == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_refused_by_its_field() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, body) = mounted(&bench, case).await;
+    for (change, says) in [
+        (json!({"rotation_period": null}), "rotation_period"),
+        (json!({"rotation_period": "30s"}), "rotation_period"),
+        (json!({"rotation_schedule": "soon"}), "rotation_schedule"),
+        (json!({"overlap": "24h"}), "overlap"),
+        (json!({"overlap": "5s"}), "overlap"),
+        (json!({"rotation_period": "200d"}), "rotation_period"),
+        (json!({"config": "nobody"}), "config"),
+        (json!({"scopes": []}), "scopes"),
+        (json!({"key_id": "k_1"}), "key_id"),
+        (json!({"api_key": "a b"}), "api_key"),
+    ] {
+        let mut wrong = body.clone();
+        wrong.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+        let error = mount.write("static-roles/app", wrong).await.expect_err(says);
+        assert!(matches!(&error, Error::Invalid(text) if text.contains(says)), "{change}: {error}");
+    }
+    assert!(bench.rows().await.is_empty() && keys(&bench, case).await == 0);
+    let error = mount.read("static-creds/app").await.expect_err("no role");
+    assert!(matches!(error, Error::Invalid(_)), "{error}");
+    mount.write("config/main", json!({"allowed_roles": "dev"})).await.expect("written");
+    let error = mount.write("static-roles/app", body).await.expect_err("not allowed");
+    assert!(matches!(error, Error::Denied(_)), "{error}");
+}
+
+#[tokio::test]
+async fn the_key_of_a_role_is_deleted_by_no_other_path() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, body) = mounted(&bench, case).await;
+    mount.write("static-roles/app", body).await.expect("written");
+    let row = bench.rows().await[0].clone();
+    let error = mount.delete(&format!("keys/{row}")).await.expect_err("in use");
+    assert!(matches!(&error, Error::Invalid(text) if text.contains("rotate-role/app")), "{error}");
+    mount.delete("config/main").await.expect("deleted");
+    bench.advance(30 * HOUR).await;
+    mount.tick().await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(status(&bench, case, text(&creds(&mount, "app").await, "api_key")).await, 200, "it outlives its config");
+    let role = mount.read("static-roles/app").await.expect("read").data.expect("a role");
+    assert!(text(&role, "rotation_failure").contains("does not exist"), "{}", role["rotation_failure"]);
+    mount.delete("static-roles/app").await.expect("deleted");
+    eventually("its key is deleted by the retired account", async || keys(&bench, case).await == 0).await;
+}
