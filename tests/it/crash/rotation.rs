@@ -1,10 +1,12 @@
-//! The same for the rotation of a config's credential: whatever step it was killed at, one credential is left, and it works.
+//! The same for rotations, of a config's credential and of a static role's key: whatever step it was killed at, one is left,
+//! and it works.
 
 use serde_json::{Value, json};
 
 use super::scene::Scene;
 use crate::support::bench::eventually;
-use crate::support::case::Case;
+use crate::support::case::{CASES, Case};
+use crate::support::simulator::try_key;
 
 const STEPS: [&str; 8] = [
     "mint.before-row",
@@ -68,4 +70,45 @@ async fn admin_keys(scene: &Scene) -> Vec<String> {
     let state = scene.simulator.state().await;
     let live = state["openai"]["admin_keys"]["live"].as_array().expect("a list").clone();
     live.iter().map(|key| key["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn killed_in_the_rotation_of_a_static_key_one_is_left_and_it_is_served() {
+    futures_util::future::join_all(CASES.iter().map(async |case| {
+        for step in STEPS {
+            let mut scene = Scene::new(case).await;
+            let mut role = case.role("main");
+            role["rotation_period"] = "30d".into();
+            role["overlap"] = "1m".into();
+            scene.mount.write("static-roles/app", role).await.expect(204);
+            // What a rotation replaces is let go a minute later, by the next one or by the sweep before it.
+            let letting_go = step == "rotate.after-letting-go";
+            if letting_go {
+                scene.mount.write("rotate-role/app", json!({})).await.expect(204);
+            }
+            let later = scene.later(if letting_go { 2 } else { 0 });
+            let mount = scene.mount.clone();
+            let rotation = async move {
+                later.await;
+                mount.client_request("update", "rotate-role/app", json!({})).await
+            };
+            scene.crash_at(step, rotation).await;
+            assert!(served(&scene).await, "{} {step}: after the crash", case.provider);
+            for minutes in [3, 10, 55] {
+                scene.advance(minutes).await;
+                assert!(served(&scene).await, "{} {step}: {minutes} minutes later", case.provider);
+            }
+            eventually(step, async || scene.keys().await == 1).await;
+            let rows = scene.rows();
+            assert!(rows.len() == 1 && rows[0]["state"] == "live", "{} {step}: {rows:?}", case.provider);
+        }
+    }))
+    .await;
+}
+
+/// Whether the vendor takes the key that is served.
+async fn served(scene: &Scene) -> bool {
+    let reply = scene.mount.client_request("read", "static-creds/app", json!({})).await.expect(200);
+    let text = |field: &str| reply[field].as_str().expect("text").to_owned();
+    try_key(&text("base_url"), &text("api_key"), scene.case.model).await == 200
 }
