@@ -92,8 +92,16 @@ pub struct Attempt {
     pub path: &'static str,
     pub header: (&'static str, &'static str),
     pub body: Value,
-    /// A body that the role of the example does not permit; none where a key has no limits here.
-    pub beyond: Option<Value>,
+    /// What the role of the example does not permit; none where a key has no limits here.
+    pub beyond: Option<Beyond>,
+}
+
+/// A request with the same header, and the status that the vendor refuses it with.
+pub struct Beyond {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub body: Value,
+    pub status: u16,
 }
 
 impl Attempt {
@@ -101,7 +109,13 @@ impl Attempt {
     pub fn chat(path: &'static str, model: &str, beyond: Option<&str>) -> Self {
         let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
         let header = ("authorization", "Bearer {key}");
-        Self { method: "POST", path, header, body: body(model), beyond: beyond.map(body) }
+        let beyond = beyond.map(|model| Beyond { method: "POST", path, body: body(model), status: 403 });
+        Self { method: "POST", path, header, body: body(model), beyond }
+    }
+
+    /// The same where the role does not permit this request.
+    pub fn but_not(self, beyond: Beyond) -> Self {
+        Self { beyond: Some(beyond), ..self }
     }
 }
 
@@ -161,11 +175,14 @@ impl Example {
     /// As `GET /_control/examples` has it.
     pub fn shown(self, url: &str, trust: Option<Value>) -> Value {
         let Self { config, role, attempt } = self;
+        let beyond = attempt.beyond.map(|Beyond { method, path, body, status }| {
+            json!({"method": method, "url": format!("{url}{path}"), "body": body, "status": status})
+        });
         json!({
             "config": config, "role": role, "trust": trust,
             "attempt": {
                 "method": attempt.method, "url": format!("{url}{}", attempt.path), "header": attempt.header.0,
-                "value": attempt.header.1, "body": attempt.body, "beyond": attempt.beyond,
+                "value": attempt.header.1, "body": attempt.body, "beyond": beyond,
             },
         })
     }

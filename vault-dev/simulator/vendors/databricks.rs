@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::book::{Book, Record, random};
 use crate::fields::{ID, Kind, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, texts, works};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, texts, works};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key, open};
 
@@ -21,6 +21,7 @@ const ROUTES: &[Route<Databricks>] = &[
     admin("GET", "/api/2.0/token-management/tokens", Databricks::list),
     admin("DELETE", "/api/2.0/token-management/tokens/{token_id}", Databricks::delete),
     key("POST", "/serving-endpoints/chat/completions", Databricks::complete),
+    key("GET", "/api/2.1/clusters/list", Databricks::clusters),
 ];
 
 #[derive(Default)]
@@ -80,13 +81,24 @@ impl Databricks {
     }
 
     fn complete(&mut self, call: &Call) -> Outcome {
+        self.check_scope(call, "model-serving")?;
+        works()
+    }
+
+    fn clusters(&mut self, call: &Call) -> Outcome {
+        self.check_scope(call, "clusters")?;
+        Ok(Answer::ok(json!({"clusters": []})))
+    }
+
+    fn check_scope(&mut self, call: &Call, wanted: &str) -> Result<(), Answer> {
         let refused = |_| Self::error(403, "Invalid access token.");
         let record = self.caller(call.request.bearer.as_deref(), call.at).map_err(refused)?;
         let scopes = &record.more;
-        if !scopes.is_empty() && !scopes.iter().any(|scope| scope == "all-apis" || scope == "model-serving") {
-            return Err(Self::error(401, "The token lacks the scope model-serving."));
+        if scopes.is_empty() || scopes.iter().any(|scope| scope == "all-apis" || scope == wanted) {
+            Ok(())
+        } else {
+            Err(Self::error(403, &format!("Provided token does not have required scopes: {wanted}")))
         }
-        works()
     }
 }
 
@@ -131,7 +143,13 @@ impl Plain for Databricks {
                 "/databricks/serving-endpoints/chat/completions",
                 "databricks-claude-sonnet-4",
                 None,
-            ),
+            )
+            .but_not(Beyond {
+                method: "GET",
+                path: "/databricks/api/2.1/clusters/list",
+                body: Value::Null,
+                status: 403,
+            }),
         }
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::book::{Book, Record, random};
 use crate::fields::{Kind, NAME, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, texts};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, texts};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key, open};
 
@@ -31,6 +31,7 @@ const ROUTES: &[Route<Pinecone>] = &[
     admin("POST", "/admin/projects/{project_id}/api-keys", Pinecone::create),
     admin("DELETE", "/admin/api-keys/{api_key_id}", Pinecone::delete),
     key("GET", "/indexes", Pinecone::indexes),
+    key("POST", "/indexes", Pinecone::make_index),
 ];
 
 #[derive(Default)]
@@ -81,11 +82,24 @@ impl Pinecone {
     }
 
     fn indexes(&mut self, call: &Call) -> Outcome {
-        let record = self.caller(call.request.header("api-key"), call.at)?;
-        if !record.more.iter().any(|role| role.starts_with("Project") || role.starts_with("ControlPlane")) {
-            return Err(Self::error(403, "The key has no role for the control plane."));
-        }
+        self.check_role(call, &["ProjectEditor", "ProjectViewer", "ControlPlaneEditor", "ControlPlaneViewer"])?;
         Ok(Answer::ok(json!({"indexes": []})))
+    }
+
+    fn make_index(&mut self, call: &Call) -> Outcome {
+        self.check_role(call, &["ProjectEditor", "ControlPlaneEditor"])?;
+        let known = [required("name", NAME), required("dimension", Kind::Whole(1, 20_000))];
+        let body = Self::body(call, &known)?;
+        Ok(Answer::new(201, json!({"name": body["name"], "dimension": body["dimension"]})))
+    }
+
+    fn check_role(&mut self, call: &Call, wanted: &[&str]) -> Result<(), Answer> {
+        let record = self.caller(call.request.header("api-key"), call.at)?;
+        if record.more.iter().any(|role| wanted.contains(&role.as_str())) {
+            Ok(())
+        } else {
+            Err(Self::error(403, "The key's roles do not permit this."))
+        }
     }
 }
 
@@ -132,7 +146,12 @@ impl Plain for Pinecone {
                 path: "/pinecone/indexes",
                 header: ("api-key", "{key}"),
                 body: Value::Null,
-                beyond: None,
+                beyond: Some(Beyond {
+                    method: "POST",
+                    path: "/pinecone/indexes",
+                    body: json!({"name": "docs", "dimension": 8}),
+                    status: 403,
+                }),
             },
         }
     }
