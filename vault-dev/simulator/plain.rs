@@ -23,6 +23,8 @@ pub trait Plain: Send + Sized + 'static {
     const PAGED: bool = true;
     /// Whether it says when a key was made.
     const DATED: bool = true;
+    /// How coarse a key's expiry is.
+    const EXPIRY_STEP_SECONDS: i64 = 1;
     /// Whether the vendor only takes the order to delete a key.
     const LATER: bool = false;
     /// The status that a key gets once it does not work any more.
@@ -166,6 +168,7 @@ impl<V: Plain> Vendor for V {
         ] {
             shown[name] = json!(value);
         }
+        shown["expiry_step_seconds"] = V::EXPIRY_STEP_SECONDS.into();
         shown["attempt"]["refused"] = json!(V::REFUSED);
         vec![("", shown)]
     }

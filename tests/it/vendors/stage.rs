@@ -40,6 +40,8 @@ pub struct Stage {
     pub life_is_chosen: bool,
     /// Whether it says when a key was made.
     pub dated: bool,
+    /// How coarse a key's expiry is.
+    pub expiry_step_seconds: i64,
     /// What ending a key comes to.
     pub ends: Gone,
     pub world: World,
@@ -220,6 +222,7 @@ impl Stage {
         stage.paged = paged;
         stage.offline = example["offline"] == json!(true);
         stage.life_is_chosen = example["life_is_chosen"] != json!(false);
+        stage.expiry_step_seconds = example["expiry_step_seconds"].as_i64().unwrap_or(1);
         stage.dated = example["dated"] != json!(false);
         stage.ends = if example["later"] == json!(true) { Gone::Later } else { Gone::Now };
         stage.trust = Some(example["trust"].clone()).filter(|trust| !trust.is_null());
@@ -324,6 +327,7 @@ impl Stage {
             offline: false,
             life_is_chosen: true,
             dated: true,
+            expiry_step_seconds: 1,
             ends: Gone::Now,
             world,
             issuer: TestIssuer::new(),

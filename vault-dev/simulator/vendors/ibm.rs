@@ -131,6 +131,7 @@ impl Plain for Ibm {
     type Key = String;
 
     const REFUSED: u16 = 400;
+    const EXPIRY_STEP_SECONDS: i64 = 60;
 
     fn routes() -> &'static [Route<Self>] {
         ROUTES

@@ -175,6 +175,9 @@ impl Vendor for Bedrock {
         let mut shown = Example { config, role, attempt }.shown(url, None);
         // A key that is not good gets no 401 here.
         shown["attempt"]["refused"] = 403.into();
+        if matches!(self.example, Keys::LongTerm) {
+            shown["expiry_step_seconds"] = iam::DAY_SECONDS.into();
+        }
         shown["offline"] = matches!(self.example, Keys::ShortTerm).into();
         vec![("", shown)]
     }
