@@ -9,6 +9,7 @@ use crate::federation::Federation;
 use crate::fields::{self, Field, Problem, Unknown, Wrong};
 use crate::request::{Body, Call, Request};
 use crate::router::{self, Access, Answer, Found, Outcome, Route, Seen, Vendor};
+use crate::tokens::Tokens;
 
 /// One such vendor.
 pub trait Plain: Send + Sized + 'static {
@@ -34,7 +35,13 @@ pub trait Plain: Send + Sized + 'static {
 
     fn routes() -> &'static [Route<Self>];
     /// Whether the request presents the admin credential as this vendor wants it.
-    fn is_admin(request: &Request) -> bool;
+    fn is_admin(_: &Request) -> bool {
+        false
+    }
+    /// What the admin credential is exchanged for, where a request presents that in its place.
+    fn tokens(&self) -> Option<&Tokens> {
+        None
+    }
     /// The vendor's error envelope.
     fn error(status: u16, message: &str) -> Answer;
     fn keys(&mut self) -> &mut Book<Self::Key>;
@@ -127,13 +134,18 @@ impl<V: Plain> Vendor for V {
     }
 
     fn respond(&mut self, request: &Request, path: &str, at: Moment) -> Answer {
+        self.keys().carry_out(at);
         let segments = router::segments(path);
         let (route, params) = match router::find(V::routes(), &request.method, &segments) {
             Found::Route(route, params) => (route, params),
             Found::WrongMethod => return V::error(405, "Method Not Allowed"),
             Found::Nothing => return V::error(404, "no such route"),
         };
-        if route.access == Access::Admin && !V::is_admin(request) {
+        let is_admin = || match self.tokens() {
+            Some(tokens) => tokens.holds(request.bearer.as_deref(), at),
+            None => V::is_admin(request),
+        };
+        if route.access == Access::Admin && !is_admin() {
             return V::error(401, "Invalid admin credential");
         }
         (route.run)(self, &Call { request, params, at }).unwrap_or_else(|answer| answer)
@@ -144,6 +156,7 @@ impl<V: Plain> Vendor for V {
     }
 
     fn snapshot(&mut self, at: Moment) -> Value {
+        self.keys().carry_out(at);
         let mut shown = Map::from_iter([("keys".to_owned(), self.keys().snapshot(at))]);
         shown.extend(self.more(at));
         shown.into()

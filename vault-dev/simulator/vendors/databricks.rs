@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use crate::book::{Book, Record, random};
 use crate::fields::{ID, Kind, optional, required};
 use crate::plain::{Attempt, Beyond, Example, Plain, text, texts, works};
-use crate::request::{Call, Request};
+use crate::request::Call;
 use crate::router::{Answer, Outcome, Route, admin, key, open};
+use crate::tokens::Tokens;
 
 const CLIENT_ID: &str = "6d1c0d52-7a4e-4a53-9d0e-00000000000a";
 const CLIENT_SECRET: &str = "dose-databricks-client-secret-simulator-0001";
-const TOKEN: &str = "eyJhbGciOiJub25lIn0.databricks-simulator.";
+const TOKEN_SECONDS: i64 = 3600;
 /// A service principal that may use tokens.
 const APPLICATION: &str = "6d1c0d52-7a4e-4a53-9d0e-000000000001";
 
@@ -27,6 +28,7 @@ const ROUTES: &[Route<Databricks>] = &[
 #[derive(Default)]
 pub struct Databricks {
     keys: Book<Vec<String>>,
+    tokens: Tokens,
 }
 
 impl Databricks {
@@ -40,8 +42,9 @@ impl Databricks {
             let body = json!({"error": "invalid_request", "error_description": "grant_type or scope is not supported"});
             return Err(Answer::new(400, body));
         }
+        let token = self.tokens.give("eyJhbGciOiJub25lIn0.databricks-", TOKEN_SECONDS, call.at);
         Ok(Answer::ok(json!({
-            "access_token": TOKEN, "expires_in": 3600, "scope": "all-apis", "token_type": "Bearer",
+            "access_token": token, "expires_in": TOKEN_SECONDS, "scope": "all-apis", "token_type": "Bearer",
         })))
     }
 
@@ -112,8 +115,8 @@ impl Plain for Databricks {
         ROUTES
     }
 
-    fn is_admin(request: &Request) -> bool {
-        request.bearer.as_deref() == Some(TOKEN)
+    fn tokens(&self) -> Option<&Tokens> {
+        Some(&self.tokens)
     }
 
     fn error(status: u16, message: &str) -> Answer {

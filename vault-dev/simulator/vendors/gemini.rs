@@ -10,8 +10,9 @@ use crate::book::{Book, Record, random};
 use crate::clock::rfc3339;
 use crate::fields::{ID, Kind, optional, required};
 use crate::plain::{Attempt, Beyond, Example, Plain, text, works};
-use crate::request::{Call, Request};
+use crate::request::Call;
 use crate::router::{Answer, Outcome, Route, admin, key, open};
+use crate::tokens::Tokens;
 
 const PROJECT: &str = "simulator-project";
 const SERVICE: &str = "generativelanguage.googleapis.com";
@@ -23,7 +24,7 @@ const TAKES_MS: i64 = 300;
 
 const ROUTES: &[Route<Gemini>] = &[
     // Where the real one is has a host of its own: oauth2.googleapis.com.
-    open("POST", "/token", |_, call| google_account::token(call, SCOPE)),
+    open("POST", "/token", |gemini, call| google_account::token(&mut gemini.tokens, call, SCOPE)),
     admin("GET", "/v2/projects/{project}/locations/global/keys", Gemini::list),
     admin("POST", "/v2/projects/{project}/locations/global/keys", Gemini::create),
     admin("GET", "/v2/projects/{project}/locations/global/keys/{key}/keyString", Gemini::key_string),
@@ -37,6 +38,7 @@ const ROUTES: &[Route<Gemini>] = &[
 #[derive(Default)]
 pub struct Gemini {
     keys: Book<Value>,
+    tokens: Tokens,
     /// When an operation is done, and what its answer is then.
     operations: HashMap<String, (i64, Value)>,
 }
@@ -115,7 +117,7 @@ impl Gemini {
         if !["CHECK_EXISTING_USAGE_UNSPECIFIED", "SKIP", "CHECK"].contains(&usage) {
             return Err(Self::error(400, "Invalid value at 'check_existing_usage'"));
         }
-        if !self.keys.delete(call.param(1), call.at) {
+        if !self.keys.order_deletion(call.param(1), call.at) {
             return Err(not_found());
         }
         Ok(self.begin(call, json!({"@type": "type.googleapis.com/google.api.apikeys.v2.Key"})))
@@ -151,8 +153,8 @@ impl Plain for Gemini {
         ROUTES
     }
 
-    fn is_admin(request: &Request) -> bool {
-        google_account::is_token(request.bearer.as_deref())
+    fn tokens(&self) -> Option<&Tokens> {
+        Some(&self.tokens)
     }
 
     fn error(status: u16, message: &str) -> Answer {

@@ -7,12 +7,13 @@ use uuid::Uuid;
 use crate::book::{Book, Record, random};
 use crate::fields::{Kind, NAME, optional, required};
 use crate::plain::{Attempt, Beyond, Example, Plain, text, texts};
-use crate::request::{Call, Request};
+use crate::request::Call;
 use crate::router::{Answer, Outcome, Route, admin, key, open};
+use crate::tokens::Tokens;
 
 const CLIENT_ID: &str = "simulator-client-1";
 const CLIENT_SECRET: &str = "pinecone-client-secret-simulator-0001";
-const TOKEN: &str = "eyJhbGciOiJub25lIn0.pinecone-simulator.";
+const TOKEN_SECONDS: i64 = 1800;
 const PROJECT: &str = "6a1c0d52-7a4e-4a53-9d0e-000000000001";
 const VERSION: &str = "x-pinecone-api-version";
 const ROLES: [&str; 6] = [
@@ -37,6 +38,7 @@ const ROUTES: &[Route<Pinecone>] = &[
 #[derive(Default)]
 pub struct Pinecone {
     keys: Book<Vec<String>>,
+    tokens: Tokens,
 }
 
 impl Pinecone {
@@ -49,7 +51,8 @@ impl Pinecone {
         if text(&body, "client_id") != CLIENT_ID || text(&body, "client_secret") != CLIENT_SECRET {
             return Err(oauth(401, "access_denied", "Unauthorized"));
         }
-        Ok(Answer::ok(json!({"access_token": TOKEN, "expires_in": 1800, "token_type": "Bearer"})))
+        let token = self.tokens.give("eyJhbGciOiJub25lIn0.pinecone-", TOKEN_SECONDS, call.at);
+        Ok(Answer::ok(json!({"access_token": token, "expires_in": TOKEN_SECONDS, "token_type": "Bearer"})))
     }
 
     fn create(&mut self, call: &Call) -> Outcome {
@@ -75,7 +78,7 @@ impl Pinecone {
 
     fn delete(&mut self, call: &Call) -> Outcome {
         versioned(call)?;
-        if !self.keys.delete(call.param(0), call.at) {
+        if !self.keys.order_deletion(call.param(0), call.at) {
             return Err(Self::error(404, "API key not found."));
         }
         Ok(Answer::new(202, Value::Null))
@@ -114,8 +117,8 @@ impl Plain for Pinecone {
         ROUTES
     }
 
-    fn is_admin(request: &Request) -> bool {
-        request.bearer.as_deref() == Some(TOKEN)
+    fn tokens(&self) -> Option<&Tokens> {
+        Some(&self.tokens)
     }
 
     fn error(status: u16, message: &str) -> Answer {
