@@ -15,6 +15,8 @@ pub struct Record<D> {
     pub created: i64,
     pub expires: Option<i64>,
     pub last_used: Option<i64>,
+    /// When its deletion was ordered, where the vendor takes its time.
+    deletion_ordered: Option<i64>,
     deleted: Option<i64>,
     /// It was there before the simulator started.
     seeded: bool,
@@ -38,6 +40,7 @@ impl<D> Record<D> {
             created: at.ms,
             expires: None,
             last_used: None,
+            deletion_ordered: None,
             deleted: None,
             seeded: false,
             more,
@@ -88,6 +91,18 @@ impl<D> Book<D> {
 
     pub fn delete(&mut self, id: &str, at: Moment) -> bool {
         self.get_mut(id).map(|record| record.deleted = Some(at.ms)).is_some()
+    }
+
+    /// Takes the order to delete a key; a second one changes nothing.
+    pub fn order_deletion(&mut self, id: &str, at: Moment) -> bool {
+        self.get_mut(id).map(|record| record.deletion_ordered.get_or_insert(at.ms)).is_some()
+    }
+
+    /// Deletes what was ordered long enough ago.
+    pub fn carry_out(&mut self, at: Moment) {
+        for record in self.records.iter_mut().filter(|record| record.exists()) {
+            record.deleted = record.deletion_ordered.map(|ordered| at.carries_out(ordered)).filter(|&due| due <= at.ms);
+        }
     }
 
     pub fn delete_where(&mut self, at: Moment, doomed: impl Fn(&Record<D>) -> bool) {

@@ -10,11 +10,13 @@ pub struct Settings {
     pub openai_generation: Generation,
     /// A deleted key still answers at inference for so long.
     pub revocation_lag_seconds: f64,
+    /// A vendor that only takes the order to delete a key carries it out after so long.
+    pub deletion_delay_seconds: f64,
     /// A fresh key is in no list for so long.
     pub list_lag_seconds: f64,
     /// A fresh key is refused for so long.
     pub accept_lag_seconds: f64,
-    /// Added to the real time: moves expiry and both lags.
+    /// Added to the real time: moves expiry, the delay and the lags.
     pub clock_offset_seconds: f64,
     /// Cuts every vendor's pages, so that paging shows with a few keys.
     pub page_size_max: Option<usize>,
@@ -53,6 +55,11 @@ impl Moment {
 
     pub fn hidden_from_lists(self, created: i64) -> bool {
         self.ms < created + milliseconds(self.settings.list_lag_seconds)
+    }
+
+    /// When a deletion that was ordered then is carried out.
+    pub fn carries_out(self, ordered: i64) -> i64 {
+        ordered + milliseconds(self.settings.deletion_delay_seconds)
     }
 
     pub fn refuses_still(self, created: i64) -> bool {

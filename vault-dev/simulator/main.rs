@@ -23,6 +23,7 @@ mod plain;
 mod request;
 mod router;
 mod server;
+mod tokens;
 mod vendors;
 mod world;
 

@@ -20,6 +20,7 @@ const INCLUDE_ARCHIVED: Field = optional("include_archived", Kind::Flag);
 const MODELS: &[&str] = &["gpt-4o", "gpt-4o-mini", "gpt-5", "gpt-5-mini", "text-embedding-3-small"];
 /// The vendor's list of scopes is not published. A simulator rule: a restricted key may complete with one of these.
 const COMPLETION_SCOPES: &[&str] = &["api.all", "api.all.read", "api.model.request", "model.request"];
+const FILE_SCOPES: &[&str] = &["api.all", "api.all.read", "api.files.read", "api.files.write"];
 const NEEDS_MODEL: &str = "model.request";
 const NEEDS_ADMIN: &str = "api.management.read";
 
@@ -52,6 +53,7 @@ const ROUTES: &[Route<OpenAi>] = &[
     open("POST", "/oauth/token", federation::exchange),
     key("POST", "/chat/completions", OpenAi::complete),
     key("GET", "/models", OpenAi::models),
+    key("GET", "/files", OpenAi::files),
 ];
 
 pub struct OpenAi {
@@ -167,6 +169,14 @@ impl OpenAi {
     fn models(&mut self, call: &Call) -> Outcome {
         self.caller(call)?;
         Ok(Answer::ok(inference::models(MODELS, "openai", call.at)))
+    }
+
+    fn files(&mut self, call: &Call) -> Outcome {
+        let scopes = &self.caller(call)?.more.scopes;
+        if !scopes.is_empty() && !scopes.iter().any(|scope| FILE_SCOPES.contains(&scope.as_str())) {
+            return Err(missing_scope("api.files.read"));
+        }
+        Ok(Answer::ok(json!({"object": "list", "data": [], "has_more": false})))
     }
 
     fn complete(&mut self, call: &Call) -> Outcome {

@@ -9,6 +9,7 @@ use crate::federation::Federation;
 use crate::fields::{self, Field, Problem, Unknown, Wrong};
 use crate::request::{Body, Call, Request};
 use crate::router::{self, Access, Answer, Found, Outcome, Route, Seen, Vendor};
+use crate::tokens::Tokens;
 
 /// One such vendor.
 pub trait Plain: Send + Sized + 'static {
@@ -23,6 +24,8 @@ pub trait Plain: Send + Sized + 'static {
     const PAGED: bool = true;
     /// Whether it says when a key was made.
     const DATED: bool = true;
+    /// How coarse a key's expiry is.
+    const EXPIRY_STEP_SECONDS: i64 = 1;
     /// Whether the vendor only takes the order to delete a key.
     const LATER: bool = false;
     /// The status that a key gets once it does not work any more.
@@ -32,7 +35,13 @@ pub trait Plain: Send + Sized + 'static {
 
     fn routes() -> &'static [Route<Self>];
     /// Whether the request presents the admin credential as this vendor wants it.
-    fn is_admin(request: &Request) -> bool;
+    fn is_admin(_: &Request) -> bool {
+        false
+    }
+    /// What the admin credential is exchanged for, where a request presents that in its place.
+    fn tokens(&self) -> Option<&Tokens> {
+        None
+    }
     /// The vendor's error envelope.
     fn error(status: u16, message: &str) -> Answer;
     fn keys(&mut self) -> &mut Book<Self::Key>;
@@ -92,8 +101,16 @@ pub struct Attempt {
     pub path: &'static str,
     pub header: (&'static str, &'static str),
     pub body: Value,
-    /// A body that the role of the example does not permit; none where a key has no limits here.
-    pub beyond: Option<Value>,
+    /// What the role of the example does not permit; none where a key has no limits here.
+    pub beyond: Option<Beyond>,
+}
+
+/// A request with the same header, and the status that the vendor refuses it with.
+pub struct Beyond {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub body: Value,
+    pub status: u16,
 }
 
 impl Attempt {
@@ -101,7 +118,13 @@ impl Attempt {
     pub fn chat(path: &'static str, model: &str, beyond: Option<&str>) -> Self {
         let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
         let header = ("authorization", "Bearer {key}");
-        Self { method: "POST", path, header, body: body(model), beyond: beyond.map(body) }
+        let beyond = beyond.map(|model| Beyond { method: "POST", path, body: body(model), status: 403 });
+        Self { method: "POST", path, header, body: body(model), beyond }
+    }
+
+    /// The same where the role does not permit this request.
+    pub fn but_not(self, beyond: Beyond) -> Self {
+        Self { beyond: Some(beyond), ..self }
     }
 }
 
@@ -111,13 +134,18 @@ impl<V: Plain> Vendor for V {
     }
 
     fn respond(&mut self, request: &Request, path: &str, at: Moment) -> Answer {
+        self.keys().carry_out(at);
         let segments = router::segments(path);
         let (route, params) = match router::find(V::routes(), &request.method, &segments) {
             Found::Route(route, params) => (route, params),
             Found::WrongMethod => return V::error(405, "Method Not Allowed"),
             Found::Nothing => return V::error(404, "no such route"),
         };
-        if route.access == Access::Admin && !V::is_admin(request) {
+        let is_admin = || match self.tokens() {
+            Some(tokens) => tokens.holds(request.bearer.as_deref(), at),
+            None => V::is_admin(request),
+        };
+        if route.access == Access::Admin && !is_admin() {
             return V::error(401, "Invalid admin credential");
         }
         (route.run)(self, &Call { request, params, at }).unwrap_or_else(|answer| answer)
@@ -128,6 +156,7 @@ impl<V: Plain> Vendor for V {
     }
 
     fn snapshot(&mut self, at: Moment) -> Value {
+        self.keys().carry_out(at);
         let mut shown = Map::from_iter([("keys".to_owned(), self.keys().snapshot(at))]);
         shown.extend(self.more(at));
         shown.into()
@@ -152,6 +181,7 @@ impl<V: Plain> Vendor for V {
         ] {
             shown[name] = json!(value);
         }
+        shown["expiry_step_seconds"] = V::EXPIRY_STEP_SECONDS.into();
         shown["attempt"]["refused"] = json!(V::REFUSED);
         vec![("", shown)]
     }
@@ -161,11 +191,14 @@ impl Example {
     /// As `GET /_control/examples` has it.
     pub fn shown(self, url: &str, trust: Option<Value>) -> Value {
         let Self { config, role, attempt } = self;
+        let beyond = attempt.beyond.map(|Beyond { method, path, body, status }| {
+            json!({"method": method, "url": format!("{url}{path}"), "body": body, "status": status})
+        });
         json!({
             "config": config, "role": role, "trust": trust,
             "attempt": {
                 "method": attempt.method, "url": format!("{url}{}", attempt.path), "header": attempt.header.0,
-                "value": attempt.header.1, "body": attempt.body, "beyond": attempt.beyond,
+                "value": attempt.header.1, "body": attempt.body, "beyond": beyond,
             },
         })
     }

@@ -32,7 +32,7 @@ pub const CASES: [Case; 3] = [
         admin_field: "management_key",
         admin_key: OPENROUTER,
         model: "openai/gpt-4o-mini",
-        other_model: Some("anthropic/claude-sonnet-4"),
+        other_model: Some("anthropic/claude-sonnet-4.5"),
     },
     Case {
         provider: "litellm",

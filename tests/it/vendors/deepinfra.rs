@@ -37,7 +37,7 @@ async fn the_vendor_holds_a_token_to_its_limits_and_its_end() {
     let mut stage = Stage::of_example("deepinfra").await;
     let (_, issued) = stage.issue().await;
     assert_eq!(stage.try_key(&issued).await, 200);
-    assert_eq!(stage.try_beyond(&issued).await, Some(403));
+    assert_eq!(stage.try_beyond(&issued).await, Some((403, 403)));
     stage.simulator().settings(json!({"clock_offset_seconds": 602})).await;
     assert_eq!(stage.try_key(&issued).await, 401, "it has ended");
     stage.simulator().settings(json!({"clock_offset_seconds": 0})).await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::providers::{Expiry, Fault, FaultKind, Find, Gone};
 
@@ -18,6 +19,84 @@ async fn settle(stage: &Stage, name: &str, fault: &Fault) {
     assert!(stage.named(name).await.is_empty(), "{}", stage.label);
     let state = stage.simulator().state().await;
     assert!(!state[&stage.name].to_string().contains(name), "{}: {state}", stage.label);
+}
+
+/// What creations ask for after they have made something.
+const LATER_STEPS: [(&str, &str); 3] =
+    [("weaviate", "/assign"), ("gemini", "/v2/operations/"), ("gemini", "/keyString")];
+
+/// After a creation that failed at a later step: nothing, or a key that the listing finds and that an unknown outcome tells of.
+async fn left(stage: &Stage, name: &str, fault: &Fault, label: &str) {
+    stage.no_faults().await;
+    let is_there = stage.simulator().state().await[&stage.name].to_string().contains(name);
+    assert!(!is_there || fault.kind == FaultKind::Unknown, "{label}: {fault}");
+    let found = stage.named(name).await;
+    assert_eq!(!found.is_empty(), is_there, "{label}: what is there is listed");
+    for found in found {
+        stage.end(&found.key).await.unwrap_or_else(|fault| panic!("{label}: {fault}"));
+    }
+    assert!(stage.named(name).await.is_empty(), "{label}");
+    assert!(!stage.simulator().state().await[&stage.name].to_string().contains(name), "{label}");
+}
+
+async fn fails_at(vendor: &str, step: &str, mut order: Value) {
+    let label = format!("{vendor} {step} {order}");
+    let stage = Stage::of_example(vendor).await;
+    order["vendor"] = vendor.into();
+    order["path_contains"] = step.into();
+    stage.simulator().faults(order).await;
+    let (name, issued) = stage.try_issue().await;
+    match issued {
+        Ok(issued) => {
+            assert_eq!(stage.try_key(&issued).await, 200, "{label}");
+            assert_eq!(stage.end(&issued.key).await, Ok(stage.ends), "{label}");
+        }
+        Err(fault) => left(&stage, &name, &fault, &label).await,
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_fails_at_a_later_step_leaves_nothing_that_is_not_found() {
+    for bad in [
+        json!({"kind": "error_before", "status": 503}),
+        json!({"kind": "error_after", "status": 500}),
+        json!({"kind": "drop_before"}),
+        json!({"kind": "drop_after"}),
+        json!({"kind": "truncated"}),
+        json!({"kind": "html", "status": 403}),
+        json!({"kind": "error_before", "status": 403}),
+    ] {
+        let cases = LATER_STEPS.into_iter().flat_map(|step| [(step, 1), (step, -1)]);
+        join_all(cases.map(|((vendor, step), times)| {
+            let mut order = bad.clone();
+            order["times"] = times.into();
+            fails_at(vendor, step, order)
+        }))
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_creation_that_cannot_be_undone_is_an_unknown_outcome() {
+    for (vendor, step) in LATER_STEPS {
+        for bad in [json!({"kind": "error_before", "status": 503}), json!({"kind": "drop_before"})] {
+            let label = format!("{vendor} {step} {bad}");
+            let stage = Stage::of_example(vendor).await;
+            let refused =
+                json!({"vendor": vendor, "path_contains": step, "kind": "error_before", "status": 403, "times": -1});
+            let mut undo = bad;
+            for (field, value) in [("vendor", json!(vendor)), ("method", json!("DELETE")), ("times", json!(-1))] {
+                undo[field] = value;
+            }
+            stage.simulator().faults(json!([refused, undo])).await;
+            let (name, issued) = stage.try_issue().await;
+            let fault = issued.map(drop).expect_err("refused at a later step");
+            assert_eq!(fault.kind, FaultKind::Unknown, "{label}: {fault}");
+            stage.no_faults().await;
+            assert_eq!(stage.named(&name).await.len(), 1, "{label}: it is found");
+            left(&stage, &name, &fault, &label).await;
+        }
+    }
 }
 
 async fn made_and_lost(fault: Value) {

@@ -52,6 +52,25 @@ async fn a_404_of_the_vendors_own_proves_nothing_while_the_key_is_listed() {
 }
 
 #[tokio::test]
+async fn a_key_whose_deletion_is_only_ordered_is_not_gone() {
+    let stages = Stage::all().await.into_iter().filter(|stage| stage.ends == Gone::Later).collect();
+    Stage::each(stages, async |stage| {
+        stage.simulator().settings(json!({"deletion_delay_seconds": 60})).await;
+        let (name, issued) = stage.issue().await;
+        for _ in 0..2 {
+            assert_eq!(stage.end(&issued.key).await, Ok(Gone::Later), "{}", stage.label);
+            assert_eq!(stage.try_key(&issued).await, 200, "{}", stage.label);
+            assert_eq!(stage.named(&name).await.len(), 1, "{}", stage.label);
+        }
+        stage.move_clock(61).await;
+        assert_eq!(stage.try_key(&issued).await, 401, "{}", stage.label);
+        assert!(stage.named(&name).await.is_empty(), "{}", stage.label);
+        assert_eq!(stage.end(&issued.key).await, Ok(Gone::Already), "{}", stage.label);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_error_with_a_status_of_success_lists_no_keys() {
     Stage::each(Stage::all().await, async |stage| {
         stage.issue().await;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::json;
-use vault_plugin_secrets_ai::providers::{Expiry, FaultKind, Gone};
+use vault_plugin_secrets_ai::providers::{Expiry, FaultKind, Gone, Issued};
 
 use super::stage::{Stage, World};
 
@@ -12,8 +13,14 @@ async fn a_fresh_key_works_and_an_ended_one_does_not() {
     Stage::each(Stage::all_and_real().await, async |stage| {
         let (_, issued) = stage.issue().await;
         assert_eq!(stage.try_key(&issued).await, 200, "{}", stage.label);
-        if let Some(status) = stage.try_beyond(&issued).await {
-            assert!((400..500).contains(&status), "{}: {status} beyond its scope", stage.label);
+        let limits = &stage.vendor.about().can.limits;
+        let limited =
+            ["models", "permissions", "spend"].iter().any(|limit| limits.iter().any(|declared| declared == limit));
+        let beyond = stage.try_beyond(&issued).await;
+        assert_eq!(beyond.is_some(), limited && stage.limited, "{}: a request beyond its scope", stage.label);
+        if let Some((status, expected)) = beyond {
+            assert_eq!(status, expected, "{}: beyond its scope", stage.label);
+            assert_eq!(stage.try_key(&issued).await, 200, "{}: within it", stage.label);
         }
         assert!(issued.warnings.is_empty(), "{}: {:?}", stage.label, issued.warnings);
         assert_eq!(stage.end(&issued.key).await, Ok(stage.ends), "{}", stage.label);
@@ -104,19 +111,45 @@ async fn a_listing_finds_every_key_of_ours_over_its_pages_and_no_other() {
     .await;
 }
 
+/// A key for so long, and what it is named: the vendor grants no less, and no more than one step of its expiry beyond.
+async fn issue_for(stage: &Stage, life: Duration) -> (String, Issued) {
+    let (name, until) = (stage.new_name(), stage.now() + life);
+    let issued = stage.issue_named(&name, Some(until)).await;
+    let issued = issued.unwrap_or_else(|fault| panic!("{}: {life:?}: {fault}", stage.label));
+    let expires = issued.expires.unwrap_or_else(|| panic!("{}: {life:?}: no expiry", stage.label));
+    // Vendors tell whole seconds, and one that is told how long counts from its own clock.
+    let over = expires.timestamp() - until.timestamp();
+    assert!((0..=stage.expiry_step_seconds + 1).contains(&over), "{}: {life:?}: {over}", stage.label);
+    (name, issued)
+}
+
+#[tokio::test]
+async fn the_shortest_and_the_longest_life_that_are_declared_are_granted() {
+    Stage::each(Stage::all().await, async |stage| {
+        let Some(limits) = stage.vendor.about().can.expiry.limits() else { return };
+        for life in [limits.shortest, limits.longest] {
+            let (_, issued) = issue_for(&stage, life).await;
+            // What the vendor keeps is what it has told.
+            let last = issued.expires.expect("an expiry") - stage.now() - TimeDelta::seconds(5);
+            if last > TimeDelta::zero() {
+                stage.move_clock(last.num_seconds()).await;
+                assert_eq!(stage.try_key(&issued).await, 200, "{}: {life:?}: it ended too early", stage.label);
+                stage.move_clock(0).await;
+            }
+            stage.end(&issued.key).await.expect("ended");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_vendor_ends_a_key_by_itself() {
     Stage::each(Stage::all().await, async |stage| {
         if stage.vendor.about().can.expiry == Expiry::Never {
             return;
         }
-        let (name, issued) = stage.issue().await;
-        let expires = issued.expires.unwrap_or_else(|| panic!("{}: no expiry", stage.label));
-        let left = (expires - stage.now()).num_seconds();
-        // A vendor whose expiry is a day ends a key up to a day later.
-        let life = stage.life().as_secs() as i64;
-        let longest = if left > life + 2 { life + 24 * 3600 } else { life + 2 };
-        assert!((life - 5..=longest).contains(&left), "{}: {left}", stage.label);
+        let (name, issued) = issue_for(&stage, stage.life()).await;
+        let left = (issued.expires.expect("an expiry") - stage.now()).num_seconds();
         stage.move_clock(left + 3).await;
         assert_eq!(stage.try_key(&issued).await, 401, "{}", stage.label);
         assert!(!stage.named(&name).await.is_empty(), "{}: an expired key is listed", stage.label);

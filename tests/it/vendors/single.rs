@@ -66,17 +66,23 @@ async fn an_unknown_project_of_langfuse_does_not_count_as_a_key_that_is_gone() {
 }
 
 #[tokio::test]
-async fn a_token_of_ibm_is_asked_for_once_and_again_after_it_was_refused() {
-    let stage = Stage::of_example("ibm").await;
-    let (_, issued) = stage.issue().await;
-    let no_token = json!({
-        "vendor": "ibm", "path_contains": "/identity/token", "kind": "error_before", "status": 500, "times": -1,
-    });
-    stage.simulator().faults(no_token).await;
-    stage.list(&stage.tag).await.expect("the token that is there is used");
-    stage.no_faults().await;
-    // The vendor's clock says that the token has ended, ours does not.
-    stage.simulator().settings(json!({"clock_offset_seconds": 3700})).await;
-    assert_eq!(stage.end(&issued.key).await.expect_err("an old token").kind, FaultKind::Refused);
-    assert_eq!(stage.end(&issued.key).await, Ok(Gone::Now), "a new token was asked for");
+async fn a_token_for_the_admin_credential_is_asked_for_once_and_again_after_it_was_refused() {
+    for (name, path, life) in [
+        ("ibm", "/identity/token", 3600),
+        ("pinecone", "/oauth/token", 1800),
+        ("databricks", "/oidc/v1/token", 3600),
+        ("gemini", "/gemini/token", 1800),
+    ] {
+        let stage = Stage::of_example(name).await;
+        let (_, issued) = stage.issue().await;
+        let no_token =
+            json!({"vendor": name, "path_contains": path, "kind": "error_before", "status": 500, "times": -1});
+        stage.simulator().faults(no_token).await;
+        stage.list(&stage.tag).await.expect("the token that is there is used");
+        stage.no_faults().await;
+        // The vendor's clock says that the token has ended, ours does not.
+        stage.simulator().settings(json!({"clock_offset_seconds": life + 100})).await;
+        assert_eq!(stage.end(&issued.key).await.expect_err(name).kind, FaultKind::Refused, "{name}: an old token");
+        assert_eq!(stage.end(&issued.key).await, Ok(stage.ends), "{name}: a new token was asked for");
+    }
 }

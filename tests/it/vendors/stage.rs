@@ -30,6 +30,8 @@ pub struct Stage {
     pub account: Account,
     pub scope: Scope,
     pub attempt: Attempt,
+    /// Whether the scope holds a key to something that one request can go beyond.
+    pub limited: bool,
     /// Whether the vendor's listing has pages.
     pub paged: bool,
     /// Whether a token is made without a request.
@@ -38,6 +40,8 @@ pub struct Stage {
     pub life_is_chosen: bool,
     /// Whether it says when a key was made.
     pub dated: bool,
+    /// How coarse a key's expiry is.
+    pub expiry_step_seconds: i64,
     /// What ending a key comes to.
     pub ends: Gone,
     pub world: World,
@@ -52,15 +56,27 @@ pub struct Stage {
 /// The request that tries a key.
 #[derive(Clone)]
 pub struct Attempt {
-    method: String,
-    url: String,
     header: String,
     value: String,
-    body: Value,
-    /// A body that the stage's scope does not permit.
-    beyond: Option<Value>,
+    asked: Asked,
+    /// What the stage's scope does not permit.
+    beyond: Option<Beyond>,
     /// The vendor's status for a key that does not work.
     refused: u16,
+}
+
+#[derive(Clone)]
+struct Asked {
+    method: String,
+    url: String,
+    body: Value,
+}
+
+#[derive(Clone)]
+struct Beyond {
+    asked: Asked,
+    /// What the vendor answers.
+    status: u16,
 }
 
 /// The real time, moved along with the simulator's: a vendor may hold the moment of a request against its own.
@@ -81,16 +97,47 @@ impl Clock for Moved {
     }
 }
 
-impl Attempt {
-    fn chat(base_url: &str, model: &str, beyond: Option<&str>) -> Self {
-        let body = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
+impl Asked {
+    fn chat(base_url: &str, model: &str) -> Self {
         Self {
             method: "POST".into(),
             url: format!("{base_url}/chat/completions"),
+            body: json!({"model": model, "messages": [{"role": "user", "content": "hello"}]}),
+        }
+    }
+
+    fn told(example: &Value) -> Self {
+        let text = |name: &str| example[name].as_str().expect(name).to_owned();
+        Self { method: text("method"), url: text("url"), body: example["body"].clone() }
+    }
+}
+
+impl Beyond {
+    /// A table's vendor is asked for another model, and OpenAI, whose keys are held to scopes, for its files.
+    fn of_case(case: &Case, base_url: &str) -> Self {
+        let chat = |status| Self { asked: Asked::chat(base_url, case.other_model.expect("another model")), status };
+        match case.provider {
+            "openai" => Self {
+                asked: Asked { method: "GET".into(), url: format!("{base_url}/files"), body: Value::Null },
+                status: 401,
+            },
+            "openrouter" => chat(404),
+            _ => chat(403),
+        }
+    }
+
+    fn told(example: &Value) -> Self {
+        Self { asked: Asked::told(example), status: status(&example["status"]).expect("a status") }
+    }
+}
+
+impl Attempt {
+    fn chat(base_url: &str, model: &str) -> Self {
+        Self {
             header: "authorization".into(),
             value: "Bearer {key}".into(),
-            body: body(model),
-            beyond: beyond.map(body),
+            asked: Asked::chat(base_url, model),
+            beyond: None,
             refused: 401,
         }
     }
@@ -98,35 +145,33 @@ impl Attempt {
     fn told(example: &Value) -> Self {
         let text = |name: &str| example[name].as_str().expect(name).to_owned();
         Self {
-            method: text("method"),
-            url: text("url"),
             header: text("header"),
             value: text("value"),
-            body: example["body"].clone(),
-            beyond: Some(example["beyond"].clone()).filter(|beyond| !beyond.is_null()),
-            refused: example["refused"].as_u64().and_then(|status| status.try_into().ok()).unwrap_or(401),
+            asked: Asked::told(example),
+            beyond: Some(&example["beyond"]).filter(|beyond| !beyond.is_null()).map(Beyond::told),
+            refused: status(&example["refused"]).unwrap_or(401),
         }
     }
 
-    /// The status, 401 standing for a key that does not work whatever the vendor's own is. `{key}` is the key, and in a
-    /// header `Basic {field:key}` a pair of which another part of the key is the first. A body that is text is a form.
-    async fn with(&self, issued: &Issued, body: &Value) -> u16 {
+    /// The vendor's status. `{key}` is the key, and in a header `Basic {field:key}` a pair of which another part of the key
+    /// is the first. A body that is text is a form.
+    async fn with(&self, issued: &Issued, asked: &Asked) -> u16 {
         let key = issued.secret.expose();
         let value = match self.value.strip_prefix("Basic {").and_then(|rest| rest.strip_suffix(":key}")) {
             Some(field) => format!("Basic {}", STANDARD.encode(format!("{}:{key}", issued.parts[field].expose()))),
             None => self.value.replace("{key}", key),
         };
-        let method = self.method.parse().expect("a method");
-        let request = plain_client().request(method, &self.url).header(&self.header, value);
+        let method = asked.method.parse().expect("a method");
+        let request = plain_client().request(method, &asked.url).header(&self.header, value);
         let request = issued.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let request = match body {
+        let request = match &asked.body {
+            Value::Null => request,
             Value::String(form) => {
                 request.header("content-type", "application/x-www-form-urlencoded").body(form.replace("{key}", key))
             }
             body => request.json(body),
         };
-        let status = request.send().await.expect("an answer").status().as_u16();
-        if status == self.refused { 401 } else { status }
+        request.send().await.expect("an answer").status().as_u16()
     }
 }
 
@@ -177,6 +222,7 @@ impl Stage {
         stage.paged = paged;
         stage.offline = example["offline"] == json!(true);
         stage.life_is_chosen = example["life_is_chosen"] != json!(false);
+        stage.expiry_step_seconds = example["expiry_step_seconds"].as_i64().unwrap_or(1);
         stage.dated = example["dated"] != json!(false);
         stage.ends = if example["later"] == json!(true) { Gone::Later } else { Gone::Now };
         stage.trust = Some(example["trust"].clone()).filter(|trust| !trust.is_null());
@@ -217,7 +263,7 @@ impl Stage {
 
     /// A vendor that is where its config says, and that does what it does there.
     pub fn at(name: &str, config: &Value, role: &Value) -> Self {
-        Self::new(name, config, role, Attempt::chat("", "", None), World::Real)
+        Self::new(name, config, role, Attempt::chat("", ""), World::Real)
     }
 
     /// A vendor at this URL that does what it does.
@@ -253,10 +299,12 @@ impl Stage {
     }
 
     fn of_case(case: &Case, config: &Value, scope: &Value, world: World) -> Self {
-        let mut stage = Self::new(case.provider, config, scope, Attempt::chat("", "", None), world);
-        let limited =
-            !matches!(stage.world, World::Real) && scope.get("models").or(scope.get("allowed_models")).is_some();
-        stage.attempt = Attempt::chat(&stage.account.client_url, case.model, case.other_model.filter(|_| limited));
+        let mut stage = Self::new(case.provider, config, scope, Attempt::chat("", ""), world);
+        let base_url = &stage.account.client_url;
+        stage.attempt = Attempt::chat(base_url, case.model);
+        let limits = ["models", "allowed_models", "scopes"];
+        stage.limited = !matches!(stage.world, World::Real) && limits.iter().any(|limit| scope.get(limit).is_some());
+        stage.attempt.beyond = stage.limited.then(|| Beyond::of_case(case, base_url));
         stage
     }
 
@@ -274,10 +322,12 @@ impl Stage {
             account,
             scope,
             attempt,
+            limited: true,
             paged: true,
             offline: false,
             life_is_chosen: true,
             dated: true,
+            expiry_step_seconds: 1,
             ends: Gone::Now,
             world,
             issuer: TestIssuer::new(),
@@ -428,12 +478,15 @@ impl Stage {
 
     /// The status that a key gets at inference; 401 where the vendor refuses it as it refuses keys.
     pub async fn try_key(&self, issued: &Issued) -> u16 {
-        self.attempt.with(issued, &self.attempt.body).await
+        let status = self.attempt.with(issued, &self.attempt.asked).await;
+        if status == self.attempt.refused { 401 } else { status }
     }
 
-    /// The status of what the key's scope does not permit; none where keys have no limits here.
-    pub async fn try_beyond(&self, issued: &Issued) -> Option<u16> {
-        Some(self.attempt.with(issued, self.attempt.beyond.as_ref()?).await)
+    /// The status of what the key's scope does not permit, and the one that it should be; none where keys have no limits
+    /// here.
+    pub async fn try_beyond(&self, issued: &Issued) -> Option<(u16, u16)> {
+        let beyond = self.attempt.beyond.as_ref()?;
+        Some((self.attempt.with(issued, &beyond.asked).await, beyond.status))
     }
 
     /// Orders a fault for requests that create a key.
@@ -475,6 +528,10 @@ impl Stage {
     pub async fn no_faults(&self) {
         self.simulator().faults(json!([])).await;
     }
+}
+
+fn status(told: &Value) -> Option<u16> {
+    told.as_u64().and_then(|status| status.try_into().ok())
 }
 
 pub fn case(name: &str) -> Option<&'static Case> {

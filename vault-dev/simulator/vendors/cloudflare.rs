@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::book::{Book, Record, random};
 use crate::clock::rfc3339;
 use crate::fields::{ID, Kind, NAME, optional, required};
-use crate::plain::{Attempt, Example, Plain, text};
+use crate::plain::{Attempt, Beyond, Example, Plain, text};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
@@ -17,6 +17,7 @@ const ACCOUNT: &str = "023e105f4ecef8ad9ca31a8372d0c353";
 const WORKERS_AI_READ: &str = "c8fed203ed3043cba015a93ad1616f1f";
 const PERMISSION_GROUPS: [&str; 2] = [WORKERS_AI_READ, "82e64a83756745bbbb1c9c2701bf816b"];
 const CHAT: &str = "/cloudflare/client/v4/accounts/023e105f4ecef8ad9ca31a8372d0c353/ai/v1/chat/completions";
+const CHAT_ELSEWHERE: &str = "/cloudflare/client/v4/accounts/00000000000000000000000000000001/ai/v1/chat/completions";
 
 const ROUTES: &[Route<Cloudflare>] = &[
     admin("GET", "/client/v4/accounts/{account_id}/tokens", Cloudflare::list),
@@ -126,13 +127,15 @@ impl Plain for Cloudflare {
     }
 
     fn example(url: &str) -> Example {
+        let attempt = Attempt::chat(CHAT, "@cf/meta/llama-3.1-8b-instruct", None);
+        let body = attempt.body.clone();
         let api_url = format!("{url}/cloudflare/client/v4");
         Example {
             config: json!({"parent_token": ADMIN, "account_id": ACCOUNT, "api_url": api_url}),
             role: json!({
                 "permission_groups": [WORKERS_AI_READ], "allowed_ips": ["127.0.0.0/8"], "denied_ips": ["10.0.0.0/8"],
             }),
-            attempt: Attempt::chat(CHAT, "@cf/meta/llama-3.1-8b-instruct", None),
+            attempt: attempt.but_not(Beyond { method: "POST", path: CHAT_ELSEWHERE, body, status: 403 }),
         }
     }
 }

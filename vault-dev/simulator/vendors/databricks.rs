@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 
 use crate::book::{Book, Record, random};
 use crate::fields::{ID, Kind, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, texts, works};
-use crate::request::{Call, Request};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, texts, works};
+use crate::request::Call;
 use crate::router::{Answer, Outcome, Route, admin, key, open};
+use crate::tokens::Tokens;
 
 const CLIENT_ID: &str = "6d1c0d52-7a4e-4a53-9d0e-00000000000a";
 const CLIENT_SECRET: &str = "dose-databricks-client-secret-simulator-0001";
-const TOKEN: &str = "eyJhbGciOiJub25lIn0.databricks-simulator.";
+const TOKEN_SECONDS: i64 = 3600;
 /// A service principal that may use tokens.
 const APPLICATION: &str = "6d1c0d52-7a4e-4a53-9d0e-000000000001";
 
@@ -21,11 +22,13 @@ const ROUTES: &[Route<Databricks>] = &[
     admin("GET", "/api/2.0/token-management/tokens", Databricks::list),
     admin("DELETE", "/api/2.0/token-management/tokens/{token_id}", Databricks::delete),
     key("POST", "/serving-endpoints/chat/completions", Databricks::complete),
+    key("GET", "/api/2.1/clusters/list", Databricks::clusters),
 ];
 
 #[derive(Default)]
 pub struct Databricks {
     keys: Book<Vec<String>>,
+    tokens: Tokens,
 }
 
 impl Databricks {
@@ -39,8 +42,9 @@ impl Databricks {
             let body = json!({"error": "invalid_request", "error_description": "grant_type or scope is not supported"});
             return Err(Answer::new(400, body));
         }
+        let token = self.tokens.give("eyJhbGciOiJub25lIn0.databricks-", TOKEN_SECONDS, call.at);
         Ok(Answer::ok(json!({
-            "access_token": TOKEN, "expires_in": 3600, "scope": "all-apis", "token_type": "Bearer",
+            "access_token": token, "expires_in": TOKEN_SECONDS, "scope": "all-apis", "token_type": "Bearer",
         })))
     }
 
@@ -80,13 +84,24 @@ impl Databricks {
     }
 
     fn complete(&mut self, call: &Call) -> Outcome {
+        self.check_scope(call, "model-serving")?;
+        works()
+    }
+
+    fn clusters(&mut self, call: &Call) -> Outcome {
+        self.check_scope(call, "clusters")?;
+        Ok(Answer::ok(json!({"clusters": []})))
+    }
+
+    fn check_scope(&mut self, call: &Call, wanted: &str) -> Result<(), Answer> {
         let refused = |_| Self::error(403, "Invalid access token.");
         let record = self.caller(call.request.bearer.as_deref(), call.at).map_err(refused)?;
         let scopes = &record.more;
-        if !scopes.is_empty() && !scopes.iter().any(|scope| scope == "all-apis" || scope == "model-serving") {
-            return Err(Self::error(401, "The token lacks the scope model-serving."));
+        if scopes.is_empty() || scopes.iter().any(|scope| scope == "all-apis" || scope == wanted) {
+            Ok(())
+        } else {
+            Err(Self::error(403, &format!("Provided token does not have required scopes: {wanted}")))
         }
-        works()
     }
 }
 
@@ -100,8 +115,8 @@ impl Plain for Databricks {
         ROUTES
     }
 
-    fn is_admin(request: &Request) -> bool {
-        request.bearer.as_deref() == Some(TOKEN)
+    fn tokens(&self) -> Option<&Tokens> {
+        Some(&self.tokens)
     }
 
     fn error(status: u16, message: &str) -> Answer {
@@ -131,7 +146,13 @@ impl Plain for Databricks {
                 "/databricks/serving-endpoints/chat/completions",
                 "databricks-claude-sonnet-4",
                 None,
-            ),
+            )
+            .but_not(Beyond {
+                method: "GET",
+                path: "/databricks/api/2.1/clusters/list",
+                body: Value::Null,
+                status: 403,
+            }),
         }
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::book::{Book, Record, random};
 use crate::clock::rfc3339;
 use crate::fields::{Kind, NAME, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, texts, works};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, texts, works};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
@@ -20,6 +20,7 @@ const ROUTES: &[Route<Deepgram>] = &[
     admin("POST", "/v1/projects/{project_id}/keys", Deepgram::create),
     admin("DELETE", "/v1/projects/{project_id}/keys/{key_id}", Deepgram::delete),
     key("POST", "/v1/listen", Deepgram::listen),
+    key("GET", "/v1/projects", Deepgram::projects),
 ];
 
 #[derive(Default)]
@@ -95,13 +96,25 @@ impl Deepgram {
     }
 
     fn listen(&mut self, call: &Call) -> Outcome {
+        self.check_scope(call, "usage:write")?;
+        works()
+    }
+
+    fn projects(&mut self, call: &Call) -> Outcome {
+        self.check_scope(call, "project:read")?;
+        Ok(Answer::ok(json!({"projects": [{"project_id": PROJECT, "name": "Simulator"}]})))
+    }
+
+    /// Whether the key that asks has the scope, or a role that has it.
+    fn check_scope(&mut self, call: &Call, wanted: &str) -> Result<(), Answer> {
         let secret = call.request.header("authorization").and_then(|value| value.strip_prefix("Token "));
         let record = self.caller(secret, call.at)?;
-        if !record.more.scopes.iter().any(|scope| ["usage:write", "member", "admin", "owner"].contains(&scope.as_str()))
-        {
-            return Err(Self::error(403, "The key lacks the scope usage:write"));
+        let fits = |scope: &String| [wanted, "member", "admin", "owner"].contains(&scope.as_str());
+        if record.more.scopes.iter().any(fits) {
+            Ok(())
+        } else {
+            Err(Self::error(403, &format!("The key lacks the scope {wanted}")))
         }
-        works()
     }
 }
 
@@ -143,7 +156,7 @@ impl Plain for Deepgram {
                 path: "/deepgram/v1/listen",
                 header: ("authorization", "Token {key}"),
                 body: json!({"url": "https://static.deepgram.com/examples/interview.wav"}),
-                beyond: None,
+                beyond: Some(Beyond { method: "GET", path: "/deepgram/v1/projects", body: Value::Null, status: 403 }),
             },
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::book::{Book, Record, random};
 use crate::clock::{Moment, unix};
 use crate::fields::{Field, Kind, NAME, nullable, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, texts, works};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, texts, works};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
@@ -155,7 +155,9 @@ impl Plain for ElevenLabs {
     }
 
     fn example(url: &str) -> Example {
+        let path = "/elevenlabs/v1/text-to-speech/voice-1";
         let speech = |text: &str| json!({"text": text, "model_id": "eleven_flash_v2_5"});
+        let long = speech(&"hello ".repeat(100));
         Example {
             config: json!({
                 "admin_key": ADMIN, "service_account_user_id": ACCOUNT, "api_url": format!("{url}/elevenlabs"),
@@ -166,10 +168,10 @@ impl Plain for ElevenLabs {
             }),
             attempt: Attempt {
                 method: "POST",
-                path: "/elevenlabs/v1/text-to-speech/voice-1",
+                path,
                 header: ("xi-api-key", "{key}"),
                 body: speech("hello"),
-                beyond: Some(speech(&"hello ".repeat(100))),
+                beyond: Some(Beyond { method: "POST", path, body: long, status: 401 }),
             },
         }
     }

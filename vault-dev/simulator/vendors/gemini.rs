@@ -9,30 +9,36 @@ use super::google_account;
 use crate::book::{Book, Record, random};
 use crate::clock::rfc3339;
 use crate::fields::{ID, Kind, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, works};
-use crate::request::{Call, Request};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, works};
+use crate::request::Call;
 use crate::router::{Answer, Outcome, Route, admin, key, open};
+use crate::tokens::Tokens;
 
 const PROJECT: &str = "simulator-project";
 const SERVICE: &str = "generativelanguage.googleapis.com";
+/// Another of Google's that takes API keys.
+const OTHER_SERVICE: &str = "translate.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// How long making a key takes.
 const TAKES_MS: i64 = 300;
 
 const ROUTES: &[Route<Gemini>] = &[
     // Where the real one is has a host of its own: oauth2.googleapis.com.
-    open("POST", "/token", |_, call| google_account::token(call, SCOPE)),
+    open("POST", "/token", |gemini, call| google_account::token(&mut gemini.tokens, call, SCOPE)),
     admin("GET", "/v2/projects/{project}/locations/global/keys", Gemini::list),
     admin("POST", "/v2/projects/{project}/locations/global/keys", Gemini::create),
     admin("GET", "/v2/projects/{project}/locations/global/keys/{key}/keyString", Gemini::key_string),
     admin("DELETE", "/v2/projects/{project}/locations/global/keys/{key}", Gemini::delete),
     admin("GET", "/v2/operations/{operation}", Gemini::operation),
     key("POST", "/v1beta/models/{model}", Gemini::generate),
+    // Where the real one is has a host of its own: translation.googleapis.com.
+    key("POST", "/language/translate/v2", Gemini::translate),
 ];
 
 #[derive(Default)]
 pub struct Gemini {
     keys: Book<Value>,
+    tokens: Tokens,
     /// When an operation is done, and what its answer is then.
     operations: HashMap<String, (i64, Value)>,
 }
@@ -111,18 +117,26 @@ impl Gemini {
         if !["CHECK_EXISTING_USAGE_UNSPECIFIED", "SKIP", "CHECK"].contains(&usage) {
             return Err(Self::error(400, "Invalid value at 'check_existing_usage'"));
         }
-        if !self.keys.delete(call.param(1), call.at) {
+        if !self.keys.order_deletion(call.param(1), call.at) {
             return Err(not_found());
         }
         Ok(self.begin(call, json!({"@type": "type.googleapis.com/google.api.apikeys.v2.Key"})))
     }
 
     fn generate(&mut self, call: &Call) -> Outcome {
+        let method = call.param(0).rsplit_once(':').map_or("", |(_, method)| method).to_lowercase();
+        self.serve(call, SERVICE, &method)
+    }
+
+    fn translate(&mut self, call: &Call) -> Outcome {
+        self.serve(call, OTHER_SERVICE, "translatetext")
+    }
+
+    fn serve(&mut self, call: &Call, service: &str, method: &str) -> Outcome {
         let invalid = |_| Self::error(400, "API key not valid. Please pass a valid API key.");
         let record = self.caller(call.request.header("x-goog-api-key"), call.at).map_err(invalid)?;
         let targets = record.more["restrictions"]["apiTargets"].as_array().cloned().unwrap_or_default();
-        let method = call.param(0).rsplit_once(':').map_or("", |(_, method)| method).to_lowercase();
-        if !targets.is_empty() && !targets.iter().any(|target| permits(target, &method)) {
+        if !targets.is_empty() && !targets.iter().any(|target| permits(target, service, method)) {
             return Err(Self::error(403, "Requests to this API are blocked."));
         }
         works()
@@ -139,8 +153,8 @@ impl Plain for Gemini {
         ROUTES
     }
 
-    fn is_admin(request: &Request) -> bool {
-        google_account::is_token(request.bearer.as_deref())
+    fn tokens(&self) -> Option<&Tokens> {
+        Some(&self.tokens)
     }
 
     fn error(status: u16, message: &str) -> Answer {
@@ -175,7 +189,12 @@ impl Plain for Gemini {
                 path: "/gemini/v1beta/models/gemini-2.5-flash:generateContent",
                 header: ("x-goog-api-key", "{key}"),
                 body: json!({"contents": [{"parts": [{"text": "hello"}]}]}),
-                beyond: None,
+                beyond: Some(Beyond {
+                    method: "POST",
+                    path: "/gemini/language/translate/v2",
+                    body: json!({"q": "hello", "target": "de"}),
+                    status: 403,
+                }),
             },
         }
     }
@@ -215,14 +234,14 @@ fn check_restrictions(restrictions: Option<&Value>) -> Result<(), Answer> {
     Ok(())
 }
 
-/// Whether a target permits a method of Gemini's, whatever the case; a `*` stands for the end of a name.
-fn permits(target: &Value, method: &str) -> bool {
+/// Whether a target permits a method of a service, whatever the case; a `*` stands for the end of a name.
+fn permits(target: &Value, service: &str, method: &str) -> bool {
     let methods = target["methods"].as_array().cloned().unwrap_or_default();
     let fits = |pattern: &Value| {
         let pattern = pattern.as_str().unwrap_or_default().to_lowercase();
         pattern.strip_suffix('*').map_or(pattern == method, |start| method.starts_with(start))
     };
-    target["service"] == SERVICE && (methods.is_empty() || methods.iter().any(fits))
+    target["service"] == service && (methods.is_empty() || methods.iter().any(fits))
 }
 
 fn show(record: &Record<Value>) -> Value {

@@ -1,8 +1,6 @@
 //! IBM Cloud's IAM: API keys of a service ID, and the tokens that they are exchanged for, after the SDK
 //! ibm-platform-services 0.77.1.
 
-use std::collections::HashMap;
-
 use chrono::DateTime;
 use serde_json::{Value, json};
 
@@ -10,8 +8,9 @@ use crate::book::{Book, Record, random};
 use crate::clock::unix;
 use crate::fields::{ID, Kind, NAME, nullable, optional, required};
 use crate::plain::{Attempt, Example, Plain, text};
-use crate::request::{Call, Request};
+use crate::request::Call;
 use crate::router::{Answer, Outcome, Route, admin, open};
+use crate::tokens::Tokens;
 
 const ADMIN: &str = "ibm-simulator-admin-api-key-0000000000001";
 const ACCOUNT: &str = "100abcde100a41abc100aza678abc0zz";
@@ -31,8 +30,8 @@ const ROUTES: &[Route<Ibm>] = &[
 #[derive(Default)]
 pub struct Ibm {
     keys: Book<String>,
-    /// When each token ends. Deleting a key ends none.
-    tokens: HashMap<String, i64>,
+    /// Deleting a key ends none.
+    tokens: Tokens,
 }
 
 impl Ibm {
@@ -41,13 +40,13 @@ impl Ibm {
             return Err(told(400, "BXNIM0106E", "Property missing or empty: grant_type"));
         }
         let given = call.request.form("apikey").unwrap_or_default();
-        let token = match given {
-            ADMIN => random(ADMIN_TOKEN),
-            given if self.caller(Some(given), call.at).is_ok() => random("service."),
+        let prefix = match given {
+            ADMIN => ADMIN_TOKEN,
+            given if self.caller(Some(given), call.at).is_ok() => "service.",
             _ => return Err(told(400, "BXNIM0415E", "Provided API key could not be found.")),
         };
+        let token = self.tokens.give(prefix, TOKEN_SECONDS, call.at);
         let ends = call.at.after_seconds(TOKEN_SECONDS);
-        self.tokens.insert(token.clone(), ends);
         Ok(Answer::ok(json!({
             "access_token": token, "refresh_token": "not_supported", "token_type": "Bearer", "expires_in": TOKEN_SECONDS,
             "expiration": unix(ends), "scope": "ibm openid",
@@ -117,12 +116,9 @@ impl Ibm {
         Ok(Answer::new(204, Value::Null))
     }
 
-    /// Whether the token that the request presents is one, and an administrator's.
+    /// Whether the token that the request presents is an administrator's.
     fn check_token(&self, call: &Call) -> Result<(), Answer> {
         let token = call.request.bearer.as_deref().unwrap_or_default();
-        if self.tokens.get(token).is_none_or(|ends| call.at.past(Some(*ends))) {
-            return Err(Self::error(401, "The provided token is invalid or expired"));
-        }
         if token.starts_with(ADMIN_TOKEN) { Ok(()) } else { Err(Self::error(403, "You are not authorized")) }
     }
 }
@@ -131,14 +127,15 @@ impl Plain for Ibm {
     type Key = String;
 
     const REFUSED: u16 = 400;
+    const EXPIRY_STEP_SECONDS: i64 = 60;
 
     fn routes() -> &'static [Route<Self>] {
         ROUTES
     }
 
-    /// Any token: whether it is good, the routes find out.
-    fn is_admin(request: &Request) -> bool {
-        request.bearer.is_some()
+    /// Whose token it is, the routes find out.
+    fn tokens(&self) -> Option<&Tokens> {
+        Some(&self.tokens)
     }
 
     fn error(status: u16, message: &str) -> Answer {

@@ -78,6 +78,8 @@ impl Mistral {
 impl Plain for Mistral {
     type Key = ();
 
+    const EXPIRY_STEP_SECONDS: i64 = 24 * 3600;
+
     fn routes() -> &'static [Route<Self>] {
         ROUTES
     }

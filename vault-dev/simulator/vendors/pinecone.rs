@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use crate::book::{Book, Record, random};
 use crate::fields::{Kind, NAME, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, texts};
-use crate::request::{Call, Request};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, texts};
+use crate::request::Call;
 use crate::router::{Answer, Outcome, Route, admin, key, open};
+use crate::tokens::Tokens;
 
 const CLIENT_ID: &str = "simulator-client-1";
 const CLIENT_SECRET: &str = "pinecone-client-secret-simulator-0001";
-const TOKEN: &str = "eyJhbGciOiJub25lIn0.pinecone-simulator.";
+const TOKEN_SECONDS: i64 = 1800;
 const PROJECT: &str = "6a1c0d52-7a4e-4a53-9d0e-000000000001";
 const VERSION: &str = "x-pinecone-api-version";
 const ROLES: [&str; 6] = [
@@ -31,11 +32,13 @@ const ROUTES: &[Route<Pinecone>] = &[
     admin("POST", "/admin/projects/{project_id}/api-keys", Pinecone::create),
     admin("DELETE", "/admin/api-keys/{api_key_id}", Pinecone::delete),
     key("GET", "/indexes", Pinecone::indexes),
+    key("POST", "/indexes", Pinecone::make_index),
 ];
 
 #[derive(Default)]
 pub struct Pinecone {
     keys: Book<Vec<String>>,
+    tokens: Tokens,
 }
 
 impl Pinecone {
@@ -48,7 +51,8 @@ impl Pinecone {
         if text(&body, "client_id") != CLIENT_ID || text(&body, "client_secret") != CLIENT_SECRET {
             return Err(oauth(401, "access_denied", "Unauthorized"));
         }
-        Ok(Answer::ok(json!({"access_token": TOKEN, "expires_in": 1800, "token_type": "Bearer"})))
+        let token = self.tokens.give("eyJhbGciOiJub25lIn0.pinecone-", TOKEN_SECONDS, call.at);
+        Ok(Answer::ok(json!({"access_token": token, "expires_in": TOKEN_SECONDS, "token_type": "Bearer"})))
     }
 
     fn create(&mut self, call: &Call) -> Outcome {
@@ -74,18 +78,31 @@ impl Pinecone {
 
     fn delete(&mut self, call: &Call) -> Outcome {
         versioned(call)?;
-        if !self.keys.delete(call.param(0), call.at) {
+        if !self.keys.order_deletion(call.param(0), call.at) {
             return Err(Self::error(404, "API key not found."));
         }
         Ok(Answer::new(202, Value::Null))
     }
 
     fn indexes(&mut self, call: &Call) -> Outcome {
-        let record = self.caller(call.request.header("api-key"), call.at)?;
-        if !record.more.iter().any(|role| role.starts_with("Project") || role.starts_with("ControlPlane")) {
-            return Err(Self::error(403, "The key has no role for the control plane."));
-        }
+        self.check_role(call, &["ProjectEditor", "ProjectViewer", "ControlPlaneEditor", "ControlPlaneViewer"])?;
         Ok(Answer::ok(json!({"indexes": []})))
+    }
+
+    fn make_index(&mut self, call: &Call) -> Outcome {
+        self.check_role(call, &["ProjectEditor", "ControlPlaneEditor"])?;
+        let known = [required("name", NAME), required("dimension", Kind::Whole(1, 20_000))];
+        let body = Self::body(call, &known)?;
+        Ok(Answer::new(201, json!({"name": body["name"], "dimension": body["dimension"]})))
+    }
+
+    fn check_role(&mut self, call: &Call, wanted: &[&str]) -> Result<(), Answer> {
+        let record = self.caller(call.request.header("api-key"), call.at)?;
+        if record.more.iter().any(|role| wanted.contains(&role.as_str())) {
+            Ok(())
+        } else {
+            Err(Self::error(403, "The key's roles do not permit this."))
+        }
     }
 }
 
@@ -100,8 +117,8 @@ impl Plain for Pinecone {
         ROUTES
     }
 
-    fn is_admin(request: &Request) -> bool {
-        request.bearer.as_deref() == Some(TOKEN)
+    fn tokens(&self) -> Option<&Tokens> {
+        Some(&self.tokens)
     }
 
     fn error(status: u16, message: &str) -> Answer {
@@ -132,7 +149,12 @@ impl Plain for Pinecone {
                 path: "/pinecone/indexes",
                 header: ("api-key", "{key}"),
                 body: Value::Null,
-                beyond: None,
+                beyond: Some(Beyond {
+                    method: "POST",
+                    path: "/pinecone/indexes",
+                    body: json!({"name": "docs", "dimension": 8}),
+                    status: 403,
+                }),
             },
         }
     }

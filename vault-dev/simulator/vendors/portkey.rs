@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::book::{Book, Record, random};
 use crate::clock::rfc3339;
 use crate::fields::{self, ID, Kind, NAME, Unknown, nullable, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, texts, works};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, texts, works};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
@@ -20,6 +20,7 @@ const ROUTES: &[Route<Portkey>] = &[
     admin("PUT", "/v1/api-keys/{id}", Portkey::update),
     admin("DELETE", "/v1/api-keys/{id}", Portkey::delete),
     key("POST", "/v1/chat/completions", Portkey::complete),
+    key("GET", "/v1/configs", Portkey::configs),
 ];
 
 #[derive(Default)]
@@ -48,7 +49,7 @@ impl Portkey {
         ];
         let body = Self::body(call, &known)?;
         if text(&body, "workspace_id") != WORKSPACE {
-            return Err(Self::error(403, "You do not have enough permissions to execute this request"));
+            return Err(forbidden());
         }
         limits(&body)?;
         let secret = random("");
@@ -89,11 +90,18 @@ impl Portkey {
     }
 
     fn complete(&mut self, call: &Call) -> Outcome {
-        let record = self.caller(call.request.header("x-portkey-api-key"), call.at)?;
-        if !record.more.scopes.iter().any(|scope| scope == "completions.write") {
-            return Err(Self::error(403, "You do not have enough permissions to execute this request"));
-        }
+        self.check_scope(call, "completions.write")?;
         works()
+    }
+
+    fn configs(&mut self, call: &Call) -> Outcome {
+        self.check_scope(call, "configs.list")?;
+        Ok(Answer::ok(json!({"success": true, "data": []})))
+    }
+
+    fn check_scope(&mut self, call: &Call, wanted: &str) -> Result<(), Answer> {
+        let record = self.caller(call.request.header("x-portkey-api-key"), call.at)?;
+        if record.more.scopes.iter().any(|scope| scope == wanted) { Ok(()) } else { Err(forbidden()) }
     }
 }
 
@@ -117,7 +125,12 @@ impl Plain for Portkey {
     }
 
     fn example(url: &str) -> Example {
-        let attempt = Attempt::chat("/portkey/v1/chat/completions", "gpt-4o-mini", None);
+        let attempt = Attempt::chat("/portkey/v1/chat/completions", "gpt-4o-mini", None).but_not(Beyond {
+            method: "GET",
+            path: "/portkey/v1/configs",
+            body: Value::Null,
+            status: 403,
+        });
         Example {
             config: json!({
                 "admin_key": ADMIN, "workspace_id": WORKSPACE,
@@ -130,6 +143,10 @@ impl Plain for Portkey {
             attempt: Attempt { header: ("x-portkey-api-key", "{key}"), ..attempt },
         }
     }
+}
+
+fn forbidden() -> Answer {
+    Portkey::error(403, "You do not have enough permissions to execute this request")
 }
 
 fn unknown() -> Answer {

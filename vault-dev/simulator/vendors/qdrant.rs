@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::book::{Book, Record, random};
 use crate::clock::rfc3339;
 use crate::fields::{self, ID, Kind, Unknown, nullable, required};
-use crate::plain::{Attempt, Example, Plain, text, works};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, works};
 use crate::request::{Body, Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
@@ -134,6 +134,8 @@ impl Plain for Qdrant {
     }
 
     fn example(url: &str) -> Example {
+        let path = "/qdrant/collections/docs/points/query";
+        let query = |collection: &str| json!({"query": 1, "lookup_from": {"collection": collection}});
         Example {
             config: json!({
                 "management_key": ADMIN, "account_id": ACCOUNT, "cluster_id": CLUSTER,
@@ -142,10 +144,10 @@ impl Plain for Qdrant {
             role: json!({"read_collections": ["docs"], "write_collections": ["notes"]}),
             attempt: Attempt {
                 method: "POST",
-                path: "/qdrant/collections/docs/points/query",
+                path,
                 header: ("api-key", "{key}"),
-                body: json!({"query": 1, "lookup_from": {"collection": "notes"}}),
-                beyond: Some(json!({"query": 1, "lookup_from": {"collection": "salaries"}})),
+                body: query("notes"),
+                beyond: Some(Beyond { method: "POST", path, body: query("salaries"), status: 403 }),
             },
         }
     }

@@ -7,12 +7,14 @@ use uuid::Uuid;
 use crate::book::{Book, Record, random};
 use crate::clock::rfc3339;
 use crate::fields::{ID, Kind, nullable, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, works};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, works};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
 const ADMIN: &str = "7b2d0c52-7a4e-4a53-9d0e-000000000001";
 const ORGANIZATION: &str = "7b2d0c52-7a4e-4a53-9d0e-000000000002";
+/// The default project has the organization's id.
+const PROJECT: &str = ORGANIZATION;
 const APPLICATION: &str = "7b2d0c52-7a4e-4a53-9d0e-000000000003";
 
 const ROUTES: &[Route<Scaleway>] = &[
@@ -21,6 +23,8 @@ const ROUTES: &[Route<Scaleway>] = &[
     admin("PATCH", "/iam/v1alpha1/api-keys/{access_key}", Scaleway::update),
     admin("DELETE", "/iam/v1alpha1/api-keys/{access_key}", Scaleway::delete),
     key("POST", "/v1/chat/completions", Scaleway::complete),
+    // A path with a project is not in the SDK, as the one without.
+    key("POST", "/{project_id}/v1/chat/completions", Scaleway::complete_in),
 ];
 
 #[derive(Default)]
@@ -42,7 +46,7 @@ impl Scaleway {
         if body.contains_key("user_id") || text(&body, "application_id") != APPLICATION {
             return Err(Self::error(400, "invalid argument(s): application_id does not exist"));
         }
-        let project = body.get("default_project_id").and_then(Value::as_str).unwrap_or(ORGANIZATION).to_owned();
+        let project = body.get("default_project_id").and_then(Value::as_str).unwrap_or(PROJECT).to_owned();
         let secret = Uuid::new_v4().to_string();
         let access_key = format!("SCW{}", random("")[..17].to_uppercase());
         let mut record = Record::new(&access_key, text(&body, "description"), &secret, call.at, project);
@@ -95,6 +99,15 @@ impl Scaleway {
         self.caller(call.request.bearer.as_deref(), call.at)?;
         works()
     }
+
+    /// The application's policy is about one project.
+    fn complete_in(&mut self, call: &Call) -> Outcome {
+        self.caller(call.request.bearer.as_deref(), call.at)?;
+        if call.param(0) != PROJECT {
+            return Err(Self::error(403, "insufficient permissions"));
+        }
+        works()
+    }
 }
 
 impl Plain for Scaleway {
@@ -125,13 +138,16 @@ impl Plain for Scaleway {
     }
 
     fn example(url: &str) -> Example {
+        let attempt = Attempt::chat("/scaleway/v1/chat/completions", "llama-3.3-70b-instruct", None);
+        let path = "/scaleway/7b2d0c52-7a4e-4a53-9d0e-000000000009/v1/chat/completions";
+        let body = attempt.body.clone();
         Example {
             config: json!({
                 "secret_key": ADMIN, "organization_id": ORGANIZATION,
                 "api_url": format!("{url}/scaleway"), "base_url": format!("{url}/scaleway/v1"),
             }),
             role: json!({"application_id": APPLICATION}),
-            attempt: Attempt::chat("/scaleway/v1/chat/completions", "llama-3.3-70b-instruct", None),
+            attempt: attempt.but_not(Beyond { method: "POST", path, body, status: 403 }),
         }
     }
 }

@@ -4,12 +4,15 @@ use serde_json::{Map, Value, json};
 
 use crate::book::{Book, Record, random};
 use crate::fields::{self, ID, Kind, NAME, Unknown, optional, required};
-use crate::plain::{Attempt, Example, Plain, text, works};
-use crate::request::{Call, Request};
+use crate::plain::{Attempt, Beyond, Example, Plain, text, works};
+use crate::request::{Body, Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
 const ADMIN: &str = "vercel-simulator-token-0001";
 const TEAM: &str = "team_simulator1";
+const CHAT: &str = "/vercel/gateway/v1/chat/completions";
+/// What an answer of that many tokens costs: a dollar.
+const TOKENS_PER_DOLLAR: i64 = 1000;
 
 const ROUTES: &[Route<Vercel>] = &[
     admin("POST", "/v1/api-keys", Vercel::create),
@@ -20,8 +23,14 @@ const ROUTES: &[Route<Vercel>] = &[
 
 #[derive(Default)]
 pub struct Vercel {
-    /// With the project and the quota.
-    keys: Book<(Value, Value)>,
+    keys: Book<Limits>,
+}
+
+pub struct Limits {
+    project: Value,
+    quota: Value,
+    /// In tokens.
+    spent: i64,
 }
 
 impl Vercel {
@@ -46,7 +55,8 @@ impl Vercel {
         }
         let secret = random("vck_");
         let project = body.get("projectId").cloned().unwrap_or_default();
-        let mut record = Record::new(&random("ak_"), text(&body, "name"), &secret, call.at, (project, quota));
+        let limits = Limits { project, quota, spent: 0 };
+        let mut record = Record::new(&random("ak_"), text(&body, "name"), &secret, call.at, limits);
         record.expires = expires;
         let record = self.keys.add(record);
         Ok(Answer::ok(json!({"apiKeyString": secret, "apiKey": show(record)})))
@@ -75,14 +85,25 @@ impl Vercel {
         Ok(Answer::ok(json!({"id": call.param(0)})))
     }
 
+    /// The vendor lets the request that passes the quota finish, and refuses the next with a status that is not documented;
+    /// here one request shows it.
     fn complete(&mut self, call: &Call) -> Outcome {
-        self.caller(call.request.bearer.as_deref(), call.at)?;
+        let asked = match &call.request.body {
+            Body::Json(body) => body["max_tokens"].as_i64().unwrap_or_default(),
+            _ => 0,
+        };
+        let limits = &mut self.caller(call.request.bearer.as_deref(), call.at)?.more;
+        let spent = limits.spent + asked;
+        if limits.quota["limitAmount"].as_i64().is_some_and(|quota| spent > quota * TOKENS_PER_DOLLAR) {
+            return Err(Self::error(402, "Quota exceeded"));
+        }
+        limits.spent = spent;
         works()
     }
 }
 
 impl Plain for Vercel {
-    type Key = (Value, Value);
+    type Key = Limits;
 
     fn routes() -> &'static [Route<Self>] {
         ROUTES
@@ -96,6 +117,7 @@ impl Plain for Vercel {
         let code = match status {
             400 => "bad_request",
             401 | 403 => "forbidden",
+            402 => "insufficient_funds",
             404 => "not_found",
             429 => "rate_limited",
             _ => "internal_server_error",
@@ -103,18 +125,21 @@ impl Plain for Vercel {
         Answer::new(status, json!({"error": {"code": code, "message": message}}))
     }
 
-    fn keys(&mut self) -> &mut Book<(Value, Value)> {
+    fn keys(&mut self) -> &mut Book<Limits> {
         &mut self.keys
     }
 
     fn example(url: &str) -> Example {
+        let attempt = Attempt::chat(CHAT, "openai/gpt-4o-mini", None);
+        let mut costly = attempt.body.clone();
+        costly["max_tokens"] = 60_000.into();
         Example {
             config: json!({
                 "token": ADMIN, "team_id": TEAM, "api_url": format!("{url}/vercel"),
                 "base_url": format!("{url}/vercel/gateway/v1"),
             }),
             role: json!({"quota": 50, "quota_period": "monthly"}),
-            attempt: Attempt::chat("/vercel/gateway/v1/chat/completions", "openai/gpt-4o-mini", None),
+            attempt: attempt.but_not(Beyond { method: "POST", path: CHAT, body: costly, status: 402 }),
         }
     }
 }
@@ -136,10 +161,10 @@ fn quota(body: &Map<String, Value>) -> Result<Value, Answer> {
     Ok(json!(quota))
 }
 
-fn show(record: &Record<(Value, Value)>) -> Value {
+fn show(record: &Record<Limits>) -> Value {
     json!({
         "id": record.id, "name": record.name, "partialKey": "abcd", "teamId": TEAM, "purpose": "ai-gateway",
-        "projectId": record.more.0, "expiresAt": record.expires, "activeAt": record.created, "createdAt": record.created,
-        "createdBy": "simulator", "leakedAt": null, "leakedUrl": null, "createdByAppId": null, "quota": record.more.1,
+        "projectId": record.more.project, "expiresAt": record.expires, "activeAt": record.created, "createdAt": record.created,
+        "createdBy": "simulator", "leakedAt": null, "leakedUrl": null, "createdByAppId": null, "quota": record.more.quota,
     })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::book::{Book, Record, random};
 use crate::clock::rfc3339;
 use crate::fields::{Kind, optional};
-use crate::plain::{Attempt, Example, Plain, texts, works};
+use crate::plain::{Attempt, Beyond, Example, Plain, texts, works};
 use crate::request::{Body, Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
@@ -120,15 +120,16 @@ impl Plain for Weaviate {
 
     fn example(url: &str) -> Example {
         let query = |collection: &str| json!({"query": format!("{{ Get {{ {collection} {{ title }} }} }}")});
+        let path = "/weaviate/v1/graphql";
         Example {
             config: json!({"admin_key": ADMIN, "api_url": format!("{url}/weaviate")}),
             role: json!({"roles": [ROLE.0]}),
             attempt: Attempt {
                 method: "POST",
-                path: "/weaviate/v1/graphql",
+                path,
                 header: ("authorization", "Bearer {key}"),
                 body: query(ROLE.1),
-                beyond: Some(query("Salaries")),
+                beyond: Some(Beyond { method: "POST", path, body: query("Salaries"), status: 403 }),
             },
         }
     }

@@ -17,8 +17,8 @@ const CREDENTIALS_MAX: usize = 2;
 /// Managed policies of a user, unless the quota was raised.
 const POLICIES_MAX: usize = 10;
 const LONGEST_DAYS: usize = 36_600;
-const DAY_SECONDS: i64 = 24 * 3600;
-/// Managed policies that there are here. The last permits no inference.
+pub const DAY_SECONDS: i64 = 24 * 3600;
+/// Managed policies that there are here. The third permits one model, the last no inference.
 pub const POLICIES: [&str; 4] = [
     "arn:aws:iam::aws:policy/AmazonBedrockFullAccess",
     "arn:aws:iam::aws:policy/AmazonBedrockLimitedAccess",

@@ -12,7 +12,7 @@ use self::query::Query;
 use self::sigv4::Refusal;
 use crate::book::Book;
 use crate::clock::Moment;
-use crate::plain::{Attempt, Example};
+use crate::plain::{Attempt, Beyond, Example};
 use crate::request::{Body, Call, Request};
 use crate::router::{self, Answer, Found, Outcome, Route, Seen, Vendor, admin, key};
 use crate::world::Mounted;
@@ -20,6 +20,9 @@ use crate::world::Mounted;
 const ACCOUNT: &str = "123456789012";
 /// Where inference is; a short-term key is good in one region only.
 const REGION: &str = "eu-central-1";
+
+/// The one that a policy of the account's own permits.
+const MODEL: &str = "amazon.nova-lite-v1:0";
 
 /// An access key of the account, which may do everything.
 pub struct AccessKey {
@@ -155,21 +158,26 @@ impl Vendor for Bedrock {
     fn examples(&self, url: &str) -> Vec<(&'static str, Value)> {
         let [AccessKey { id, secret, .. }, ..] = ACCESS_KEYS;
         let mut config = json!({"access_key_id": id, "secret_access_key": secret, "region": REGION});
-        let (base, path, role) = match self.example {
-            Keys::ShortTerm => ("/bedrock", "/bedrock/model/amazon.nova-lite-v1:0/converse", json!({})),
+        let body = json!({"messages": [{"role": "user", "content": [{"text": "hello"}]}]});
+        let (base, path, role, beyond) = match self.example {
+            Keys::ShortTerm => ("/bedrock", "/bedrock/model/amazon.nova-lite-v1:0/converse", json!({}), None),
             Keys::LongTerm => {
                 config["account_id"] = ACCOUNT.into();
-                let role = json!({"policy_arns": [iam::POLICIES[1]]});
-                ("/bedrock-iam", "/bedrock-iam/model/amazon.nova-lite-v1:0/converse", role)
+                let role = json!({"policy_arns": [iam::POLICIES[2]]});
+                let other_model = "/bedrock-iam/model/amazon.nova-pro-v1:0/converse";
+                let beyond = Beyond { method: "POST", path: other_model, body: body.clone(), status: 403 };
+                ("/bedrock-iam", "/bedrock-iam/model/amazon.nova-lite-v1:0/converse", role, Some(beyond))
             }
         };
         config["api_url"] = format!("{url}{base}").into();
-        let body = json!({"messages": [{"role": "user", "content": [{"text": "hello"}]}]});
         let header = ("authorization", "Bearer {key}");
-        let attempt = Attempt { method: "POST", path, header, body, beyond: None };
+        let attempt = Attempt { method: "POST", path, header, body, beyond };
         let mut shown = Example { config, role, attempt }.shown(url, None);
         // A key that is not good gets no 401 here.
         shown["attempt"]["refused"] = 403.into();
+        if matches!(self.example, Keys::LongTerm) {
+            shown["expiry_step_seconds"] = iam::DAY_SECONDS.into();
+        }
         shown["offline"] = matches!(self.example, Keys::ShortTerm).into();
         vec![("", shown)]
     }

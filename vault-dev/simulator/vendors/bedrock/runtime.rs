@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::iam::POLICIES;
 use super::sigv4::{Scope, canonical, is_current, moment};
-use super::{Bedrock, REGION};
+use super::{Bedrock, MODEL, REGION};
 use crate::clock::Moment;
 use crate::plain::works;
 use crate::request::{Call, pairs};
@@ -25,9 +25,12 @@ impl Bedrock {
         }
         let holder = self.keys.holder(bearer, call.at).filter(|key| !key.expired(call.at));
         let user = &holder.ok_or_else(unauthenticated)?.more.user;
-        // A key may do what its user may; here that is all or nothing.
+        // A key may do what its user may.
         let policies = self.users.get(user).map(|user| user.more.policies.as_slice()).unwrap_or_default();
-        if !policies.iter().any(|arn| POLICIES[..3].contains(&arn.as_str())) {
+        let [full, limited, one_model, _] = POLICIES;
+        let permits =
+            |arn: &String| [full, limited].contains(&arn.as_str()) || (arn == one_model && call.param(0) == MODEL);
+        if !policies.iter().any(permits) {
             return Err(error(403, &format!("User {user} is not authorized to perform: bedrock:InvokeModel")));
         }
         works()
