@@ -294,3 +294,47 @@ async fn loses_no_key(case: &Case, kill: fn(&mut Node)) {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_leader_that_dies_in_two_rotations_leaves_one_credential_and_one_served_key_that_work() {
+    let case = Case::named("openai");
+    let Some(mut cluster) = Cluster::with(&case).await else { return };
+    let before = cluster.active().await;
+    let mut role = case.role("openai");
+    role["rotation_period"] = "720h".into();
+    role["overlap"] = "2m".into();
+    cluster.nodes[before].write("ai/static-roles/app", role).await;
+    // One of the two rotations stops at each.
+    let steps = ["rotate.after-pending", "rotate.proven"];
+    for step in steps {
+        cluster.nodes[before].hold_at(step);
+    }
+    let rotations = ["ai/config/openai/rotate-root", "ai/rotate-role/app"].map(|path| {
+        let client = cluster.nodes[before].client.clone();
+        tokio::spawn(async move {
+            let asked = client.try_send("POST", path, &client.token, &[], Some(json!({})));
+            timeout(CLIENT_PATIENCE, asked).await.is_ok_and(|reply| reply.is_ok_and(|reply| reply.status < 300))
+        })
+    });
+    for step in steps {
+        cluster.nodes[before].held_at(step).await;
+    }
+    cluster.nodes[before].kill_with_plugin();
+    for rotation in rotations {
+        assert!(!rotation.await.expect("no panic"), "it was cut off");
+    }
+    let leader = cluster.active().await;
+    assert_ne!(leader, before);
+    cluster
+        .pass_until(Duration::ZERO, 4 * HOUR, "one of each is left", async || {
+            let settled = cluster.rows("minting").await.is_empty() && cluster.rows("revoking").await.is_empty();
+            let admin_keys = &cluster.simulator.state().await["openai"]["admin_keys"];
+            settled && admin_keys["live_count"] == 1 && cluster.simulator.live("openai").await.len() == 2
+        })
+        .await;
+    let served = cluster.nodes[leader].read("ai/static-creds/app").await;
+    assert_eq!(try_key(text(&served, "base_url"), text(&served, "api_key"), case.model).await, 200);
+    let lease = cluster.nodes[leader].read("ai/creds/openai").await;
+    assert_eq!(try_key(text(&lease, "base_url"), text(&lease, "api_key"), case.model).await, 200);
+    assert_eq!(cluster.simulator.live("openai").await, cluster.rows("live").await);
+}
