@@ -9,6 +9,14 @@ path "ai/roles/*" {
   capabilities = ["create", "read", "update", "patch", "delete", "list"]
 }
 
+# Roles whose one key lasts, and a new key for one now. The keys themselves are at ai/static-creds/, which is not here.
+path "ai/static-roles/*" {
+  capabilities = ["create", "read", "update", "patch", "delete", "list"]
+}
+path "ai/rotate-role/*" {
+  capabilities = ["update"]
+}
+
 # What was made and for whom, and what the vendors can do. Ending a key is for who is on call.
 path "ai/keys/*" {
   capabilities = ["read", "list"]

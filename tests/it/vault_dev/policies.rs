@@ -26,6 +26,12 @@ fn nobody() -> Vec<Attempt> {
     ]
 }
 
+fn static_role() -> Value {
+    let mut role = Case::named("openai").role("openai");
+    role["rotation_period"] = "720h".into();
+    role
+}
+
 fn admin() -> Vec<Attempt> {
     vec![
         (
@@ -42,6 +48,12 @@ fn admin() -> Vec<Attempt> {
         (YES, "GET", "ai/roles/new", NONE),
         (YES, "LIST", "ai/roles", NONE),
         (YES, "DELETE", "ai/roles/new", NONE),
+        (YES, "POST", "ai/static-roles/new", static_role()),
+        (YES, "GET", "ai/static-roles/new", NONE),
+        (YES, "POST", "ai/rotate-role/new", json!({})),
+        (NO, "GET", "ai/static-creds/new", NONE),
+        (YES, "DELETE", "ai/static-roles/new", NONE),
+        (YES, "POST", "ai/config/openai/rotate-root", json!({})),
         (YES, "GET", "ai/keys/{row}", NONE),
         (YES, "LIST", "ai/keys", NONE),
         (NO, "DELETE", "ai/keys/{row}", NONE),
