@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::accounts::{Account, Config, config_key, retired_key};
 use super::mount::AiMount;
-use super::rotation::{self, AdminKey, Schedule, ScheduleChange};
+use super::rotation::{self, AdminKey, Schedule, ScheduleChange, digest_of};
 use super::times::{ROOT_OVERLAP, SHORTEST_ROOT_ROTATION, VENDOR_BUDGET};
 use super::{record, upstream, vendors};
 use crate::base::random_base32;
@@ -268,7 +268,10 @@ fn merged(
         account.config.generation = before.config.generation;
         account.config.admin = match before.config.admin {
             admin if same => admin,
-            admin => admin.replaced_by_hand(now, now + ROOT_OVERLAP),
+            admin => {
+                let digest = digest_of(&before.config.account, before.parsed.credential_field.as_ref());
+                admin.replaced_by_hand(now, now + ROOT_OVERLAP, digest)
+            }
         };
     }
     Ok((account, ignored))

@@ -14,7 +14,7 @@ use super::keys::{Ledger, Running, naming};
 use super::lease;
 use super::record;
 use super::rotation::Rotations;
-use super::times::TAINTED_WAIT;
+use super::times::{TAINTED_WAIT, UNMOUNT_WAIT};
 use crate::base::{Clock, Rng};
 use crate::framework::{Locks, Mount};
 use crate::logical::{Error, Lease, Object, Operation, Response, Result, Setup, Storage, System};
@@ -227,7 +227,7 @@ impl Mount for AiMount {
     }
 
     async fn cleanup(&self) {
-        drop(self.sweeper().take());
+        let sweeper = self.sweeper().take();
         let suspect = self.suspect.load(Ordering::SeqCst);
         // A host that is going away may not answer.
         let tainted = tokio::time::timeout(TAINTED_WAIT, self.system.tainted()).await;
@@ -238,6 +238,9 @@ impl Mount for AiMount {
         match self.storage_is_ours().await {
             Ok(true) => {
                 self.running.set_draining(true);
+                if let Some(sweeper) = sweeper {
+                    sweeper.end(UNMOUNT_WAIT / 2).await;
+                }
                 sweep::end_everything(self).await;
             }
             Ok(false) => {}

@@ -1,7 +1,9 @@
 //! Settles what no request will: keys whose creation was cut off, whose lease is gone or whose revocation failed.
 //! One task per instance, on the node that writes; woken by the host's tick and after Initialize.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::Notify;
@@ -22,14 +24,22 @@ const CONCURRENCY: usize = 8;
 /// The running task; it ends when this is dropped.
 pub struct Sweeper {
     wake: Arc<Notify>,
+    ending: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
 impl Sweeper {
     pub fn start(mount: &Arc<AiMount>) -> Self {
-        let wake = Arc::new(Notify::new());
-        let task = tokio::spawn(run(Arc::downgrade(mount), wake.clone()));
-        Self { wake, task }
+        let (wake, ending) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+        let task = tokio::spawn(run(Arc::downgrade(mount), wake.clone(), ending.clone()));
+        Self { wake, ending, task }
+    }
+
+    /// Has it end what it is at, for `limit` at the most: it may be making a key.
+    pub async fn end(mut self, limit: Duration) {
+        self.ending.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+        let _ = tokio::time::timeout(limit, &mut self.task).await;
     }
 
     pub fn wake(&self) {
@@ -48,8 +58,8 @@ impl Drop for Sweeper {
     }
 }
 
-async fn run(mount: Weak<AiMount>, wake: Arc<Notify>) {
-    while let Some(mount) = mount.upgrade() {
+async fn run(mount: Weak<AiMount>, wake: Arc<Notify>, ending: Arc<AtomicBool>) {
+    while let Some(mount) = mount.upgrade().filter(|_| !ending.load(Ordering::SeqCst)) {
         if let Err(error) = tick(&mount).await {
             tracing::warn!(mount = mount.tag, %error, "the sweep goes on at the next tick");
         }
@@ -144,9 +154,13 @@ async fn drop_retired(mount: &AiMount) -> Result<()> {
             let _lock = mount.config_locks.write(name).await;
             let account = AccountId { config: name.to_owned(), generation: generation.clone() };
             let Some(rows) = mount.ledger.made_with(&account) else { continue };
-            // The credential itself may be a key of ours: it goes last, by its own hand.
-            if rows.iter().all(|(_, held)| held.kind == RowKind::Admin && held.state == State::Live) {
-                for (id, _) in &rows {
+            // The credential itself may be a key of ours: it goes last, by its own hand, unless another account has it too.
+            if rows.iter().all(|(_, held)| held.kind == RowKind::Admin && held.state == State::Live)
+                && !rotation::is_needed(mount, &account).await?
+            {
+                let ids = rotation::in_use_last(mount, rows.iter().map(|(id, _)| id.clone())).await;
+                let first = if ids.len() > 1 { &ids[..ids.len() - 1] } else { &ids[..] };
+                for id in first {
                     mount.ledger.let_go(id, None).await?;
                 }
             }

@@ -6,7 +6,7 @@ use crate::logical::Object;
 
 /// What is known of a config's credential and of those beside it while it is replaced. Part of the config's record, so
 /// that a new credential, and what becomes of the old one, are one write.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AdminKey {
     /// Row of the credential in use; none where somebody else made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +29,7 @@ pub struct AdminKey {
 }
 
 /// A credential that the vendor has made and that has yet to be seen at work.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
     pub row: String,
     pub key: KeyRecord,
@@ -50,8 +50,11 @@ pub struct Previous {
     /// Where it is at the vendor, as far as is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyRecord>,
-    /// When it is deleted.
+    /// When it is deleted, if nothing else uses it then.
     pub ends: Time,
+    /// A digest of the credential, to know it by in other records.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
 }
 
 impl AdminKey {
@@ -61,19 +64,24 @@ impl AdminKey {
     }
 
     /// What becomes of this where somebody writes another credential: what we made is deleted, at `ends` where it was in
-    /// use.
-    pub fn replaced_by_hand(self, now: Time, ends: Time) -> Self {
+    /// use. `digest` is of the credential that was in use.
+    pub fn replaced_by_hand(self, now: Time, ends: Time, digest: String) -> Self {
         let mut previous = self.previous;
-        previous.extend(self.row.map(|row| Previous { row: Some(row), key: None, ends }));
+        previous.extend(self.row.map(|row| Previous { row: Some(row), key: None, ends, digest }));
         let pending = self.pending;
-        previous.extend(pending.map(|pending| Previous { row: Some(pending.row), key: Some(pending.key), ends: now }));
+        previous.extend(pending.map(|pending| Previous {
+            row: Some(pending.row),
+            key: Some(pending.key),
+            ends: now,
+            digest: String::new(),
+        }));
         Self { previous, ..Self::written(now) }
     }
 
-    /// Puts the pending credential into use; returns its fields. The one that was in use is deleted at `ends`.
-    pub fn switch(&mut self, now: Time, ends: Time) -> Option<Object> {
+    /// Puts the pending credential into use; returns its fields. The one that was in use, of that digest, is deleted at `ends`.
+    pub fn switch(&mut self, now: Time, ends: Time, digest: String) -> Option<Object> {
         let pending = self.pending.take()?;
-        self.previous.push(Previous { row: self.row.take(), key: pending.replaces, ends });
+        self.previous.push(Previous { row: self.row.take(), key: pending.replaces, ends, digest });
         self.row = Some(pending.row);
         self.expires = pending.expires;
         self.since = Some(now);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::super::accounts::{Account, config_key};
-use super::super::keys::ledger::retry;
+use super::super::keys::ledger::{RowKind, State, retry};
 use super::super::mount::AiMount;
 use super::super::times::{AGE_LOGGED_EVERY, ROOT_OVERLAP, STATIC_TICK};
 use super::replace::{self, replace, static_key, stored};
@@ -85,13 +85,18 @@ pub async fn tend(mount: &AiMount) -> Result<()> {
 /// The static roles that are due, those that have waited longest first, as many as a tick has time for.
 async fn tend_static_roles(mount: &AiMount) -> Result<()> {
     let mut due = Vec::new();
+    let mut rows = static_rows(mount);
     for name in mount.storage.list("static/").await? {
         // One that cannot be read says so to whoever uses it.
         let Ok(Some(role)) = stored(mount, &name).await else { continue };
+        rows.retain(|id| !role.holds(id));
         let now = mount.clock.now();
         if role.is_due(now) && mount.rotations.may_try(&static_key(&name), mount.clock.as_ref()) {
             due.push((role.schedule.next(role.since(), now), name));
         }
+    }
+    for id in rows {
+        let_go_unheld(mount, &id).await?;
     }
     due.sort();
     let ends = mount.clock.monotonic() + STATIC_TICK;
@@ -103,6 +108,25 @@ async fn tend_static_roles(mount: &AiMount) -> Result<()> {
         })
         .await;
     Ok(())
+}
+
+/// Rows of static keys that somebody should hold.
+fn static_rows(mount: &AiMount) -> Vec<String> {
+    let held = mount.ledger.held().into_iter();
+    let live = held
+        .filter(|(id, held)| held.kind == RowKind::Static && held.state == State::Live && !mount.running.contains(id));
+    live.map(|(id, _)| id).collect()
+}
+
+/// A deletion of a role that was cut off leaves keys that nobody holds.
+async fn let_go_unheld(mount: &AiMount, id: &str) -> Result<()> {
+    let Some(row) = mount.ledger.get(id).await? else { return Ok(()) };
+    let _alone = mount.rotation_locks.write(&static_key(&row.role)).await;
+    // Looked at again under the lock: it may have been made since.
+    match stored(mount, &row.role).await? {
+        Some(role) if role.holds(id) => Ok(()),
+        _ => mount.ledger.let_go(id, None).await,
+    }
 }
 
 async fn tend_static_role(mount: &AiMount, name: &str) {

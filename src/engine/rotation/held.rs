@@ -10,7 +10,7 @@ use super::super::keys::{Mint, check_plain, naming};
 use super::super::mount::AiMount;
 use super::super::step::step;
 use crate::base::Time;
-use crate::logical::Result;
+use crate::logical::{Error, Result};
 use crate::providers::{Issued, Purpose, Scope};
 
 /// A key that is wanted.
@@ -44,10 +44,13 @@ pub async fn make<T>(
     drop(config_lock);
     let issued = mint.issue(wanted.purpose, &account.signer(mount), wanted.scope, wanted.until).await?;
     let secret = issued.secret.clone();
+    let ending = || Error::Unavailable("this mount is being disabled: the key was deleted again".into());
     let stored = match check_plain(&issued) {
+        Ok(()) if mount.running.draining() => Err(ending()),
         Ok(()) => store(&mint.row, issued).await,
         Err(error) => Err(error),
     };
+    let stored = stored.and_then(|stored| if mount.running.draining() { Err(ending()) } else { Ok(stored) });
     let stored = match stored {
         Ok(stored) => stored,
         Err(error) => {
@@ -56,10 +59,13 @@ pub async fn make<T>(
         }
     };
     step("rotate.after-pending").await;
-    mint.row.state = State::Live;
-    mount.ledger.put(&mint.row).await?;
+    // Who has it may have let it go since.
+    let held = match &mint.row.key {
+        Some(key) => adopt(mount, &mint.row.id, key, mint.row.vendor_expiry).await?,
+        None => false,
+    };
     step("rotate.after-live").await;
-    Ok(stored)
+    if held { Ok(stored) } else { Err(Error::Conflict("the key was let go again while it was made: try again".into())) }
 }
 
 /// A row of a key that no lease holds, from when it is being made.
@@ -106,17 +112,17 @@ pub async fn let_go(
     key: Option<&KeyRecord>,
 ) -> Result<Option<String>> {
     match (id, key) {
-        (Some(id), key) => {
+        (Some(id), key) if key.is_none() || mount.ledger.has(id).await? => {
             mount.ledger.let_go(id, key.cloned()).await?;
             Ok(Some(id.to_owned()))
         }
-        (None, Some(key)) => {
+        (_, Some(key)) => {
             let id = naming::new_id(mount.rng.as_ref());
             let row = Row { state: State::Revoking, key: Some(key.clone()), ..row(mount, id, kind, of) };
             mount.ledger.put(&row).await?;
             Ok(Some(row.id))
         }
-        (None, None) => {
+        (_, None) => {
             tracing::warn!(
                 mount = mount.tag,
                 config = of.config,

@@ -2,6 +2,7 @@
 
 mod admin_key;
 mod due;
+mod elsewhere;
 mod held;
 mod replace;
 mod root;
@@ -11,6 +12,7 @@ mod static_roles;
 
 pub use admin_key::AdminKey;
 pub use due::{Rotations, tend};
+pub use elsewhere::{digest_of, is_needed};
 pub use root::{check, in_use_last, retire, show};
 pub use schedule::{Schedule, ScheduleChange};
 

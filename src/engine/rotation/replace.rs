@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep};
 use super::super::accounts::Account;
 use super::super::keys::ledger::RowKind;
 use super::super::mount::AiMount;
-use super::super::record;
+use super::super::roles::not_allowed;
 use super::super::step::step;
 use super::super::times::{PROOF_LIMIT, UNASKED_PROOF, VENDOR_BUDGET};
+use super::super::{config, record};
 use super::held::{self, Wanted};
 use super::static_role::{StaticKey, StaticRole, Superseded};
 use crate::base::Secret;
@@ -48,7 +49,7 @@ pub async fn replace(mount: &AiMount, name: &str, mut role: StaticRole, patience
 
 async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<StaticRole> {
     let config_lock = mount.config_locks.read(&role.config).await;
-    let account = account(mount, &role).await?;
+    let account = account(mount, name, &role).await?;
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
     let until = expiry(&account, mount);
@@ -59,6 +60,7 @@ async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<Sta
         let parts = issued.parts.iter().map(|(name, part)| (name.clone(), part.expose().to_owned())).collect();
         role.pending = Some(StaticKey {
             row: Some(row.id.clone()),
+            provider: account.config.provider.clone(),
             config: row.config.clone(),
             generation: row.generation.clone(),
             name: row.name.clone(),
@@ -76,8 +78,8 @@ async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<Sta
     .await
 }
 
-/// The account that makes a role's keys now.
-pub async fn account(mount: &AiMount, role: &StaticRole) -> Result<Arc<Account>> {
+/// The account that makes a role's keys now, where it lets the role use it still.
+async fn account(mount: &AiMount, name: &str, role: &StaticRole) -> Result<Arc<Account>> {
     let account = mount.accounts.current(mount.storage.as_ref(), &role.config).await?;
     let account = account.ok_or_else(|| Error::Invalid(format!("config {:?} does not exist", role.config)))?;
     if account.config.provider != role.provider {
@@ -85,6 +87,9 @@ pub async fn account(mount: &AiMount, role: &StaticRole) -> Result<Arc<Account>>
             "the static role was written for provider {}, and config {:?} is {} now: write the role again",
             role.provider, role.config, account.config.provider
         )));
+    }
+    if !config::allows(&account.config, name) {
+        return Err(not_allowed(&role.config, name));
     }
     Ok(account)
 }
@@ -115,6 +120,9 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
         Proof::Unknown(why) => return Ok(Progress::Pending(why)),
     }
     step("rotate.proven").await;
+    if mount.running.draining() {
+        return Err(Error::Unavailable("this mount is being disabled".into()));
+    }
     let now = mount.clock.now();
     role.switch(now, now + role.overlap());
     store(mount, name, &role).await?;

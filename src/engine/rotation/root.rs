@@ -23,6 +23,7 @@ use super::super::record;
 use super::super::step::step;
 use super::super::times::{EXPIRY_PERIODS, PROOF_BUDGET, PROOF_LIMIT, ROOT_OVERLAP};
 use super::admin_key::{AdminKey, Pending, Previous};
+use super::elsewhere::{digest_of, is_used};
 use super::held::{self, Wanted};
 use super::schedule::Schedule;
 use crate::base::{Time, rfc3339};
@@ -159,8 +160,12 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Duration) -> Re
     }
     step("rotate.proven").await;
     let now = mount.clock.now();
+    if mount.running.draining() {
+        return Err(Error::Unavailable("this mount is being disabled".into()));
+    }
+    let replaced = digest_of(&account.config.account, account.parsed.credential_field.as_ref());
     let account = change(mount, &account, |config| {
-        let fields = config.admin.switch(now, now + overlap);
+        let fields = config.admin.switch(now, now + overlap, replaced);
         config.account.extend(fields.unwrap_or_default());
     });
     let account = account.await?;
@@ -198,16 +203,19 @@ async fn prove(mount: &AiMount, trial: &Account) -> std::result::Result<(), Unpr
 /// Lets go of the credentials whose time is over; returns the rows by which the sweep deletes them.
 pub async fn end_previous(mount: &AiMount, account: &Arc<Account>) -> Result<Vec<String>> {
     let now = mount.clock.now();
-    let over = |previous: &Previous| previous.ends <= now;
-    if !account.config.admin.previous.iter().any(over) {
-        return Ok(Vec::new());
+    let (mut rows, mut left) = (Vec::new(), Vec::new());
+    for previous in &account.config.admin.previous {
+        // Another account may hold it too: it is asked again at the next tick.
+        if previous.ends > now || is_used(mount, &previous.digest, &config_key(&account.name)).await? {
+            left.push(previous.clone());
+        } else {
+            rows.extend(let_go(mount, &account.name, &account.config.generation, previous).await?);
+        }
     }
-    let mut rows = Vec::new();
-    for previous in account.config.admin.previous.iter().filter(|previous| over(previous)) {
-        rows.extend(let_go(mount, &account.name, &account.config.generation, previous).await?);
+    if left.len() < account.config.admin.previous.len() {
+        step("rotate.after-letting-go").await;
+        change(mount, account, |config| config.admin.previous = left).await?;
     }
-    step("rotate.after-letting-go").await;
-    change(mount, account, |config| config.admin.previous.retain(|previous| !over(previous))).await?;
     Ok(rows)
 }
 
@@ -215,9 +223,12 @@ pub async fn end_previous(mount: &AiMount, account: &Arc<Account>) -> Result<Vec
 /// with it.
 pub async fn retire(mount: &AiMount, name: &str, config: &mut Config) -> Result<()> {
     let now = mount.clock.now();
-    let others = AdminKey { row: None, ..config.admin.clone() }.replaced_by_hand(now, now);
+    let others = AdminKey { row: None, ..config.admin.clone() }.replaced_by_hand(now, now, String::new());
     for previous in &others.previous {
-        let_go(mount, name, &config.generation, previous).await?;
+        // What another account holds too is that one's to replace.
+        if !is_used(mount, &previous.digest, &config_key(name)).await? {
+            let_go(mount, name, &config.generation, previous).await?;
+        }
     }
     (config.admin.pending, config.admin.previous) = (None, Vec::new());
     Ok(())

@@ -38,8 +38,10 @@ pub struct ScheduleChange {
 const SHORTEST_WINDOW: Duration = Duration::from_secs(3600);
 /// Longest cron expression, in bytes.
 const LONGEST_CRON: usize = 128;
-/// Times of a cron expression that are looked at for its widest and its narrowest gap.
+/// Times of a cron expression that are looked at for its narrowest gap.
 const GAPS: usize = 16;
+/// A last rotation that lies further ahead than clocks differ never was.
+const AHEAD: Duration = Duration::from_secs(3600);
 
 impl Schedule {
     /// The stored schedule with a change over it. Each of `rotation_period` and `rotation_schedule` takes the other's place.
@@ -114,8 +116,12 @@ impl Schedule {
     /// When the rotation after one at `last` is due: a time that has passed where it was missed and may still be made up
     /// for. None where nothing rotates by itself.
     pub fn next(&self, last: Time, now: Time) -> Option<Time> {
-        if self.disabled {
+        if !self.is_active() {
             return None;
+        }
+        // A clock that was far ahead has put it there.
+        if last > now + AHEAD {
+            return Some(now);
         }
         if let Some(period) = self.period {
             return last.checked_add_signed(TimeDelta::try_seconds(i64::try_from(period).ok()?)?);
@@ -136,7 +142,7 @@ impl Schedule {
     pub fn longest_gap(&self, now: Time) -> Option<Duration> {
         match self.period {
             Some(period) => Some(Duration::from_secs(period)),
-            None => gaps(&parse(self.cron.as_deref()?).ok()?, now).max(),
+            None => longest_gap(&parse(self.cron.as_deref()?).ok()?, now),
         }
     }
 
@@ -176,6 +182,22 @@ fn gaps(cron: &Cron, now: Time) -> impl Iterator<Item = Duration> {
     let times: Vec<Time> = cron.iter_after(now).take(GAPS).collect();
     let gaps: Vec<Duration> = times.windows(2).filter_map(|pair| (pair[1] - pair[0]).to_std().ok()).collect();
     gaps.into_iter()
+}
+
+/// The longest time without an occurrence in a year: whatever is longer than an hour goes across a full one.
+fn longest_gap(cron: &Cron, now: Time) -> Option<Duration> {
+    const HOURS: u64 = 366 * 24;
+    let mut longest = Duration::ZERO;
+    let mut hour = 0;
+    while hour < HOURS {
+        let at = now + Duration::from_secs(3600 * hour);
+        let before = cron.find_previous_occurrence(&at, true).ok()?;
+        let after = cron.find_next_occurrence(&at, false).ok()?;
+        longest = longest.max((after - before).to_std().ok()?);
+        // Nothing comes before that.
+        hour += ((after - at).to_std().ok()?.as_secs() / 3600).max(1);
+    }
+    Some(longest)
 }
 
 #[cfg(test)]
@@ -251,6 +273,20 @@ mod tests {
         assert_eq!(period(None, HOUR / 2).expect_err("short").field, "rotation_period");
         let window = ScheduleChange { window: Change::Set(HOUR), ..change() };
         assert_eq!(Schedule::changed(None, window, HOUR, now()).expect_err("alone").field, "rotation_window");
+    }
+
+    #[test]
+    fn the_longest_gap_is_found_wherever_it_is() {
+        let first_week = cron("0 */2 1-7 * *", None).expect("valid");
+        assert!(first_week.longest_gap(time("2026-11-01T00:00:00Z")) > Some(23 * 24 * HOUR));
+        let busy = cron("0 0,1,23 * * *", None).expect("valid");
+        assert_eq!(busy.longest_gap(now()), Some(22 * HOUR));
+    }
+
+    #[test]
+    fn a_rotation_that_lies_ahead_never_was() {
+        let daily = period(None, 24 * HOUR).expect("valid");
+        assert_eq!(daily.next(time("2036-01-01T00:00:00Z"), now()), Some(now()));
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub struct StaticKey {
     /// Its row; none where somebody else made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<String>,
+    pub provider: String,
     /// The account that it was made with.
     pub config: String,
     pub generation: String,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::super::accounts::Account;
-use super::super::keys::ledger::KeyRecord;
+use super::super::keys::is_plain;
 use super::super::mount::AiMount;
-use super::super::roles::{allowed_account, not_allowed, scope, scope_fields};
+use super::super::roles::{allowed_account, scope, scope_fields};
 use super::super::times::{PROOF_BUDGET, SHORTEST_OVERLAP, SHORTEST_STATIC_ROTATION, STATIC_OVERLAP};
-use super::super::{config, vendors};
+use super::super::{upstream, vendors};
 use super::replace::{Progress, let_go, replace, static_key, store, stored};
 use super::schedule::{Schedule, ScheduleChange};
 use super::static_role::{StaticKey, StaticRole};
@@ -19,7 +19,7 @@ use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::Purpose;
-use crate::schema::{Change, Invalid, Kind, Name, Values, format_duration};
+use crate::schema::{Change, Invalid, Name, Values, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -66,10 +66,9 @@ form! {
         /// How long a key that was replaced goes on working: longer than any client takes to read the new one.
         #[default("1h, or half of the time between rotations where that is less")]
         overlap: Change<Duration>,
-        /// A key that exists already, for the role to take over, when the role is made.
+        /// A key that exists already, for the role to serve, when the role is made. Once it is replaced it has to be deleted at
+        /// the vendor by hand: nothing proves here which of the vendor's keys it is.
         api_key: Option<Secret>,
-        /// The vendor's id of api_key, so that it can be deleted when it is replaced.
-        key_id: Option<String>,
         /// Serve api_key as it is until the first rotation, in place of replacing it at once.
         #[default("false")]
         skip_import_rotation: bool,
@@ -133,27 +132,45 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
     }
     let account =
         allowed_account(&mount, &name, arguments.config.clone(), before.as_ref().map(|role| &role.config)).await?;
-    let given = imported(&mount, &account, before.as_ref(), &arguments)?;
+    let given = imported(&mount, &account, before.as_ref(), &arguments).await?;
     let skip = arguments.skip_import_rotation;
     let (role, ignored) = changed(&mount, &account, before.as_ref(), arguments, &call.more)?;
     let mut warnings: Vec<String> = ignored.into_iter().collect();
     let role = match (before, given) {
         (Some(before), _) => {
+            let mut role = role;
+            let mut dropped = None;
             if before.scope != role.scope || before.config != role.config {
                 warnings.push(
                     "the key that is served stays as it is until the next rotation: rotate-role makes it now".into(),
                 );
+                // It was made for what the role was before.
+                dropped = role.pending.take();
             }
             store(&mount, &name, &role).await?;
+            if let Some(key) = dropped {
+                let_go(&mount, &key).await?;
+            }
             return Ok(Response::default().with_warnings(warnings));
         }
         (None, Some(key)) => {
             let role = StaticRole { current: Some(key), ..role };
             store(&mount, &name, &role).await?;
+            warnings.push(
+                "once it is replaced, delete api_key at the vendor by hand: nothing proves here which key it is".into(),
+            );
             if skip {
                 return Ok(Response::default().with_warnings(warnings));
             }
-            role
+            // The role is there and serves a key, whatever becomes of the next one.
+            let replaced = replace(&mount, &name, role, PROOF_BUDGET).await;
+            let why = match replaced {
+                Ok(progress) => waiting(progress),
+                Err(error) => {
+                    Some(format!("api_key is served as it is, for it was not replaced ({error}): see rotate-role"))
+                }
+            };
+            return Ok(Response::default().with_warnings(warnings).with_warnings(why));
         }
         (None, None) => role,
     };
@@ -161,33 +178,32 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
     Ok(Response::default().with_warnings(warnings).with_warnings(waiting(progress)))
 }
 
-/// A key that was given for a new role.
-fn imported(
+/// A key that was given for a new role; the vendor must take it, where it can be asked.
+async fn imported(
     mount: &AiMount,
     account: &Account,
     before: Option<&StaticRole>,
     arguments: &StaticRoleArgs,
-) -> Result<Option<StaticKey>, Invalid> {
-    let Some(secret) = &arguments.api_key else {
-        return match &arguments.key_id {
-            Some(_) => Err(Invalid::new("key_id", "has a meaning only with api_key")),
-            None => Ok(None),
-        };
-    };
+) -> Result<Option<StaticKey>> {
+    let Some(secret) = &arguments.api_key else { return Ok(None) };
+    let invalid = |problem: &str| Err(Invalid::new("api_key", problem).into());
     if before.is_some() {
-        return Err(Invalid::new("api_key", "is taken only when the role is made: rotate-role replaces the key"));
+        return invalid("is taken only when the role is made: rotate-role replaces the key");
     }
-    if !secret.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Invalid::new("api_key", "holds white space or characters that no key has: was a line end pasted?"));
+    if !is_plain(secret) {
+        return invalid("holds white space or characters that no key has: was a line end pasted?");
     }
-    let id = arguments.key_id.as_ref().map(|id| Kind::VendorId.parse(&id.as_str().into()));
-    let id = id.transpose().map_err(|problem| Invalid::new("key_id", problem))?;
-    let id = id.as_ref().and_then(|id| id.as_str());
+    let signer = account.signer(mount);
+    let taken = account.vendor.takes(&account.cx(mount, &signer), secret).await;
+    if taken.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))? == Some(false) {
+        return invalid("is refused by the vendor");
+    }
     Ok(Some(StaticKey {
         row: None,
+        provider: account.config.provider.clone(),
         config: account.name.clone(),
         generation: account.config.generation.clone(),
-        key: id.map(|id| KeyRecord { id: id.to_owned(), extra: Map::from_iter([("v".to_owned(), json!(1))]) }),
+        key: None,
         name: String::new(),
         secret: secret.expose().to_owned(),
         parts: Default::default(),
@@ -271,28 +287,37 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     let name = arguments.name.0;
     let _alone = mount.rotation_locks.write(&static_key(&name)).await;
     let Some(role) = stored(&mount, &name).await? else { return Ok(Response::default()) };
-    for key in role.pending.iter().chain(role.previous.iter().map(|previous| &previous.key)) {
+    let mut warnings = Vec::new();
+    let kept = role.current.as_ref().filter(|_| arguments.keep_key);
+    if let Some(key) = kept {
+        // First: a row without a role would have its key deleted.
+        if let Some(row) = &key.row {
+            mount.ledger.delete(row).await?;
+        }
+        warnings.push(format!(
+            "key {} was left at the vendor, and is nobody's here any more; tidy with delete=true deletes it where its name has this mount's tag",
+            shown(key)
+        ));
+    }
+    // What is left undone behind this the sweep does.
+    mount.storage.delete(&static_key(&name)).await?;
+    let current = role.current.iter().filter(|_| kept.is_none());
+    for key in current.chain(&role.pending).chain(role.previous.iter().map(|previous| &previous.key)) {
         let_go(&mount, key).await?;
     }
-    let mut warnings = Vec::new();
-    if let Some(key) = &role.current {
-        let id = key.key.as_ref().map_or("of an id that is not known", |key| key.id.as_str());
-        if arguments.keep_key {
-            if let Some(row) = &key.row {
-                mount.ledger.delete(row).await?;
-            }
-            warnings.push(format!("key {id} was left at the vendor, and is nobody's here any more"));
-        } else {
-            let_go(&mount, key).await?;
-            warnings.push(match key.key {
-                Some(_) => format!("key {id} is deleted at the vendor"),
-                None => format!("the key {id} was left at the vendor: delete it there by hand"),
-            });
-        }
+    if let Some(key) = role.current.as_ref().filter(|_| kept.is_none()) {
+        warnings.push(match key.key {
+            Some(_) => format!("key {} is deleted at the vendor", shown(key)),
+            None => "the key was left at the vendor, since nobody knows its id: delete it there by hand".to_owned(),
+        });
     }
-    mount.storage.delete(&static_key(&name)).await?;
     mount.wake_sweep();
     Ok(Response::default().with_warnings(warnings))
+}
+
+/// The vendor's id of a key.
+fn shown(key: &StaticKey) -> &str {
+    key.key.as_ref().map_or("of an id that is not known", |key| key.id.as_str())
 }
 
 async fn rotate(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Result<Response> {
@@ -300,10 +325,6 @@ async fn rotate(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Resu
     let _alone = mount.rotation_locks.write(&static_key(&name)).await;
     let role = stored(&mount, &name).await?;
     let role = role.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))?;
-    let account = super::replace::account(&mount, &role).await?;
-    if !config::allows(&account.config, &name) {
-        return Err(not_allowed(&role.config, &name));
-    }
     let progress = replace(&mount, &name, role, PROOF_BUDGET).await?;
     mount.rotations.succeeded(&static_key(&name));
     Ok(Response::default().with_warnings(waiting(progress)))
@@ -331,7 +352,7 @@ async fn creds(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Resul
         ("api_key", json!(key.secret)),
         ("key_id", json!(key.key.as_ref().map(|key| &key.id))),
         ("key_name", json!(key.name)),
-        ("provider", json!(role.provider)),
+        ("provider", json!(key.provider)),
         ("base_url", json!(key.base_url)),
         ("expires_at", json!(key.expires.map(rfc3339))),
         ("last_vault_rotation", json!(role.since().to_rfc3339())),

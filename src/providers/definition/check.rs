@@ -40,7 +40,7 @@ const CONFIG_FIELDS: [&str; 16] = [
     "disable_automated_rotation",
     "admin_key_ttl",
 ];
-const ROLE_FIELDS: [&str; 13] = [
+const ROLE_FIELDS: [&str; 12] = [
     "name",
     "config",
     "ttl",
@@ -52,7 +52,6 @@ const ROLE_FIELDS: [&str; 13] = [
     "disable_automated_rotation",
     "overlap",
     "api_key",
-    "key_id",
     "skip_import_rotation",
 ];
 /// Headers that are not a definition's to set.

@@ -291,3 +291,47 @@ async fn the_credential_in_use_is_deleted_by_no_path() {
     assert_eq!((&tidied["deleted_keys"], &tidied["deleted_rows"]), (&json!(0), &json!(0)));
     mount.creds().await.expect("a key");
 }
+
+#[tokio::test]
+async fn a_credential_that_another_account_uses_is_not_deleted_before_that_one_has_its_own() {
+    let bench = Bench::new();
+    let mount = openai(&bench).await;
+    let other = Case::named("openai").config(&bench.simulator.url);
+    mount.write("config/other", other).await.expect("written");
+    rotate(&mount, json!({"overlap": 0})).await;
+    bench.advance(HOUR).await;
+    mount.tick().await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(admin_keys(&bench).await.len(), 2, "the other account needs it");
+    assert_eq!(mount.read("config/other/check").await.expect("checked").data.expect("data")["ok"], true);
+    mount.write("config/other/rotate-root", json!({"overlap": 0})).await.expect("rotated");
+    bench.advance(MINUTE).await;
+    mount.tick().await;
+    eventually("the old one is deleted", async || !admin_keys(&bench).await.contains(&"key_sim_admin".to_owned()))
+        .await;
+    assert_eq!(admin_keys(&bench).await.len(), 2, "one each");
+}
+
+#[tokio::test]
+async fn an_account_that_is_changed_keeps_the_credential_that_was_made_for_it() {
+    let bench = Bench::new();
+    let mount = openai(&bench).await;
+    rotate(&mount, json!({"overlap": 0})).await;
+    let credential = stored(&bench).await;
+    mount.write("config/main", json!({"organization": "org-sim", "verify": false})).await.expect("written");
+    assert_eq!(stored(&bench).await, credential, "the write did not bring another");
+    for _ in 0..3 {
+        bench.advance(HOUR).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    assert!(works(&bench, &credential).await, "the retired account must not delete it");
+    rotate(&mount, json!({"overlap": 0})).await;
+    for _ in 0..2 {
+        bench.advance(HOUR).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    eventually("one is left", async || admin_keys(&bench).await.len() == 1).await;
+    assert!(works(&bench, &stored(&bench).await).await);
+}
