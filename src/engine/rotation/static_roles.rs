@@ -11,7 +11,7 @@ use super::super::mount::AiMount;
 use super::super::roles::{allowed_account, scope, scope_fields};
 use super::super::times::{PROOF_BUDGET, SHORTEST_OVERLAP, SHORTEST_STATIC_ROTATION, STATIC_OVERLAP};
 use super::super::{upstream, vendors};
-use super::replace::{Progress, let_go, replace, static_key, store, stored};
+use super::replace::{Progress, end_previous, let_go, replace, static_key, store, stored};
 use super::schedule::{Schedule, ScheduleChange};
 use super::static_role::{StaticKey, StaticRole};
 use crate::base::{Secret, Time, rfc3339};
@@ -80,6 +80,18 @@ form! {
     pub struct StaticRoleName {
         /// Name of the static role.
         name: Name,
+    }
+}
+
+form! {
+    /// How to rotate.
+    pub struct RotateArgs {
+        /// Name of the static role.
+        name: Name,
+        /// How long the keys that were served before go on working, where that is less than they would. 0 deletes them at once,
+        /// for one that has leaked: clients that have not read the new key are refused.
+        #[default("that of the role")]
+        overlap: Option<Duration>,
     }
 }
 
@@ -320,14 +332,30 @@ fn shown(key: &StaticKey) -> &str {
     key.key.as_ref().map_or("of an id that is not known", |key| key.id.as_str())
 }
 
-async fn rotate(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Result<Response> {
+async fn rotate(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<Response> {
     let name = arguments.name.0;
     let _alone = mount.rotation_locks.write(&static_key(&name)).await;
     let role = stored(&mount, &name).await?;
     let role = role.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))?;
     let progress = replace(&mount, &name, role, PROOF_BUDGET).await?;
     mount.rotations.succeeded(&static_key(&name));
+    if let (Progress::Switched, Some(overlap)) = (&progress, arguments.overlap) {
+        shorten(&mount, &name, overlap).await?;
+    }
     Ok(Response::default().with_warnings(waiting(progress)))
+}
+
+/// Has the keys that were served before end after so long.
+async fn shorten(mount: &AiMount, name: &str, overlap: Duration) -> Result<()> {
+    let Some(mut role) = stored(mount, name).await? else { return Ok(()) };
+    let ends = mount.clock.now() + overlap;
+    for previous in &mut role.previous {
+        previous.ends = previous.ends.min(ends);
+    }
+    store(mount, name, &role).await?;
+    end_previous(mount, name, role).await?;
+    mount.wake_sweep();
+    Ok(())
 }
 
 fn waiting(progress: Progress) -> Option<String> {

@@ -176,6 +176,20 @@ async fn a_key_that_exists_is_taken_over() {
 }
 
 #[tokio::test]
+async fn a_key_that_has_leaked_is_replaced_and_deleted_at_once() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, body) = mounted(&bench, case).await;
+    mount.write("static-roles/app", body).await.expect("written");
+    let leaked = creds(&mount, "app").await;
+    mount.write("rotate-role/app", json!({"overlap": 0})).await.expect("rotated");
+    eventually("it is deleted", async || status(&bench, case, text(&leaked, "api_key")).await == 401).await;
+    let served = creds(&mount, "app").await;
+    assert_eq!(served["previous_api_key"], Value::Null);
+    assert_eq!(status(&bench, case, text(&served, "api_key")).await, 200);
+}
+
+#[tokio::test]
 async fn a_narrower_role_never_serves_a_key_that_was_made_before() {
     let bench = Bench::new();
     let case = &Case::named("litellm");
