@@ -29,7 +29,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
         ),
         Path::new("keys/{id}", "Look at one key, or end it now.")
             .describe(
-                "state is minting (the vendor is being asked, or its answer was lost), live, or revoking (its revocation\nfailed and is tried again). DELETE deletes the key at the vendor now; its lease stays in Vault until it ends.\nOne that a config or a static role holds is replaced there, and not deleted here. force=true drops the row only, for a vendor account that is gone for good.",
+                "state is minting (the vendor is being asked, or its answer was lost), live, or revoking (its revocation\nfailed and is tried again). DELETE deletes the key at the vendor now; its lease stays in Vault until it ends.\nOne that a config or a static role holds is replaced there, and not deleted here.\nforce=true drops the row only, for a vendor account that is gone for good.",
             )
             .on(Operation::Read, "Look at a key.", read)
             .on(Operation::Delete, "Delete a key at the vendor now.", delete),

@@ -9,8 +9,7 @@ use super::super::times::{CLOCK_MARGIN, DEFAULT_TTL, VENDOR_BUDGET};
 use super::super::{record, upstream};
 use super::internal::Internal;
 use super::life::{vendor_end, whole_seconds};
-use crate::base::Time;
-use crate::base::rfc3339;
+use crate::base::{Time, rfc3339};
 use crate::logical::{Error, Lease, Object, Response, Result};
 use crate::providers::{Expiry, Fault, Ref};
 

@@ -146,9 +146,7 @@ async fn replace_due(mount: &AiMount, name: &str) -> Result<Option<String>> {
     let _alone = mount.rotation_locks.write(&static_key(name)).await;
     // It may have been written or rotated since.
     let Some(mut role) = stored(mount, name).await? else { return Ok(None) };
-    let now = mount.clock.now();
-    let due = role.schedule.next(role.since(), now).is_some_and(|next| next <= now);
-    if due || role.pending.is_some() {
+    if role.rotates(mount.clock.now()) {
         match replace(mount, name, role, Duration::ZERO).await? {
             replace::Progress::Switched => {}
             replace::Progress::Pending(why) => return Ok(Some(why)),
@@ -186,6 +184,10 @@ async fn tend_one(mount: &AiMount, name: &str) -> Result<()> {
                 return Err(error);
             }
         }
+    }
+    // As it was before: what a rotation just now has replaced is not over yet.
+    if account.config.admin.previous.is_empty() {
+        return Ok(());
     }
     let _alone = mount.rotation_locks.write(&config_key(name)).await;
     let Ok(account) = current(mount, name).await else { return Ok(()) };

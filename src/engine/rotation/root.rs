@@ -292,7 +292,7 @@ fn report(account: &Account, mount: &AiMount, progress: Progress, left: usize) -
             ("pending", ["done", "waits", "waits", "waits", "waits"].map(str::to_owned))
         }
         Progress::Switched { let_go } => {
-            let at = admin.previous.iter().map(|previous| previous.ends).max().map(rfc3339);
+            let at = admin.previous.iter().map(|previous| previous.ends).max();
             let by_hand = admin.previous.last().is_some_and(unknown) || (at.is_none() && let_go.is_empty());
             let rest = match at {
                 _ if by_hand => {
@@ -301,7 +301,8 @@ fn report(account: &Account, mount: &AiMount, progress: Progress, left: usize) -
                     warnings.push(text.into());
                     "by hand".to_owned()
                 }
-                Some(at) => format!("at {at}"),
+                Some(at) if at > mount.clock.now() => format!("at {}", rfc3339(at)),
+                Some(_) => "once no other account holds it".to_owned(),
                 None if left > 0 => {
                     warnings.push("the old credential could not be deleted yet: it is tried again, see keys/".into());
                     "tried again".to_owned()

@@ -88,10 +88,14 @@ impl StaticRole {
         self.rotated.unwrap_or(self.created)
     }
 
+    /// Whether its key is to be replaced, or that was begun.
+    pub fn rotates(&self, now: Time) -> bool {
+        self.pending.is_some() || self.schedule.next(self.since(), now).is_some_and(|next| next <= now)
+    }
+
     /// Whether something is to be done about its keys.
     pub fn is_due(&self, now: Time) -> bool {
-        let due = || self.schedule.next(self.since(), now).is_some_and(|next| next <= now);
-        self.pending.is_some() || self.previous.iter().any(|previous| previous.ends <= now) || due()
+        self.rotates(now) || self.previous.iter().any(|previous| previous.ends <= now)
     }
 
     /// Puts the pending key into use; the one that was served goes on working until `ends`.
