@@ -38,10 +38,11 @@ macro_rules! defined {
     };
 }
 
-static VENDORS: [Listed; 34] = [
+static VENDORS: [Listed; 35] = [
     Listed::new("openai", || Arc::new(openai::OpenAi)),
     Listed::new("openai-federated", || Arc::new(federation::openai())),
     Listed::new("anthropic", || Arc::new(federation::anthropic())),
+    defined!("anthropic-console"),
     Listed::new("openrouter", || Arc::new(openrouter::OpenRouter)),
     Listed::new("openrouter-federated", || Arc::new(federation::openrouter())),
     Listed::new("litellm", || Arc::new(litellm::LiteLlm)),

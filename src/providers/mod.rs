@@ -36,5 +36,5 @@ pub use listed::{all, by_name};
 pub use signer::Signer;
 pub use vendor::{
     Abilities, About, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, KeyName, Limits, Order, Page, Probe, Purpose,
-    Ref, Scope, Source, Text, Vendor,
+    Ref, Scope, Source, Standing, Switch, Text, Vendor,
 };

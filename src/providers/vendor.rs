@@ -50,6 +50,16 @@ pub trait Vendor: Send + Sync {
         Ok(None)
     }
 
+    /// How a key stands that somebody else made. Only where `Source::Activate`.
+    async fn standing(&self, _cx: &Cx<'_>, _key: &Ref) -> Result<Standing, Fault> {
+        Err(Fault::invalid("has no keys that are switched on and off"))
+    }
+
+    /// Switches such a key on; `end` switches it off. Repeatable. Only where `Source::Activate`.
+    async fn activate(&self, _cx: &Cx<'_>, _key: &Ref) -> Result<(), Fault> {
+        Err(Fault::invalid("has no keys that are switched on and off"))
+    }
+
     /// Moves the vendor's expiry; returns what the vendor granted. Only where `Expiry::Movable`.
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault>;
 
@@ -260,6 +270,27 @@ impl Gone {
             Self::Later => Err(Fault::unknown("has not deleted it yet")),
         }
     }
+}
+
+/// How an existing key stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub switch: Switch,
+    /// What the vendor shows of the key's value, such as `sk-a...xyz`; none where it shows nothing.
+    pub hint: Option<String>,
+}
+
+/// Whether an existing key works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Switch {
+    On,
+    Off,
+    /// It does not work and cannot be switched on, in the vendor's word for that.
+    Dead(String),
+    /// The vendor does not have it.
+    Missing,
+    /// In a state that nothing is known about, in the vendor's word: it may work.
+    Strange(String),
 }
 
 /// What `probe` found.

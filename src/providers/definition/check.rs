@@ -11,6 +11,7 @@ use super::super::account::base_url;
 use super::auth::{Auth, Pair};
 use super::format::{
     BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, GoneRule, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step,
+    SwitchSpec,
 };
 use super::source::Source;
 use super::term::{Form, Term};
@@ -255,11 +256,14 @@ impl<'a> Walk<'a> {
         for (place, step) in definition.check.iter().enumerate() {
             self.step(&format!("check[{place}]"), step)?;
             self.only(&format!("check[{place}].take"), step, &["identity"])?;
-            if step.call.method != Method::GET && !step.repeatable {
-                return problem(format!("check[{place}].call"), "must change nothing: a GET, or repeatable");
-            }
+            changes_nothing(&format!("check[{place}].call"), step)?;
         }
         let account = self.allowed.clone();
+        if let Some(switch) = &definition.switch {
+            self.switch(switch)?;
+            self.allowed = account;
+            return definition.list.as_ref().map_or(Ok(()), |listing| self.listing(listing));
+        }
         let roles = definition.role.iter().map(|field| Source::Role(field.name.clone()));
         self.allowed.extend(roles.chain([Source::Name]));
         let bounds = match definition.expiry {
@@ -302,6 +306,43 @@ impl<'a> Walk<'a> {
             Some(listing) => self.listing(listing),
             None => Ok(()),
         }
+    }
+
+    /// Keys that somebody else made have an id and a state, and nothing of ours.
+    fn switch(&mut self, switch: &SwitchSpec) -> Checked {
+        let definition = self.definition;
+        for (at, is_there) in [
+            ("create", !definition.create.is_empty()),
+            ("delete", !definition.delete.is_empty()),
+            ("extend", definition.extend.is_some()),
+            ("role", !definition.role.is_empty()),
+            ("id", definition.id.is_some()),
+            ("expiry", !matches!(definition.expiry, ExpirySpec::None)),
+        ] {
+            if is_there {
+                return problem(at, "has no meaning beside switch: those keys were made by somebody else");
+            }
+        }
+        self.allowed.insert(Source::Id);
+        for (name, step, takes) in
+            [("look", &switch.look, &["state", "hint"][..]), ("on", &switch.on, &[]), ("off", &switch.off, &[])]
+        {
+            let at = format!("switch.{name}");
+            self.step(&at, step)?;
+            self.only(&format!("{at}.take"), step, takes)?;
+            if !step.call.sources().any(|source| *source == Source::Id) {
+                return problem(format!("{at}.call"), "does not name the key: it lacks {id}");
+            }
+        }
+        changes_nothing("switch.look.call", &switch.look)?;
+        if !switch.look.take.contains_key("state") {
+            return problem("switch.look.take", "lacks state");
+        }
+        let states: Vec<_> = [&switch.is_on, &switch.is_off].into_iter().chain(&switch.is_dead).collect();
+        if states.iter().enumerate().any(|(place, state)| states[..place].contains(state)) {
+            return problem("switch", "has one state twice among is_on, is_off and is_dead");
+        }
+        Ok(())
     }
 
     /// Returns what later calls can use of a key.
@@ -373,7 +414,7 @@ impl<'a> Walk<'a> {
     }
 
     fn listing(&mut self, listing: &Listing) -> Checked {
-        if !self.used.contains(&Source::Name) {
+        if self.definition.switch.is_none() && !self.used.contains(&Source::Name) {
             return problem("list", "finds keys by their name, and create sends none: it lacks name");
         }
         // Later looks of the sweep than this do not wait for a key to appear.
@@ -410,15 +451,15 @@ impl<'a> Walk<'a> {
                 return problem("list.entry", format!("lacks {name}, which delete or extend needs"));
             }
         }
-        if self.definition.delete.is_empty() {
+        if self.definition.switch.is_none() && self.definition.delete.is_empty() {
             return problem("list", "has no meaning where keys cannot be deleted");
         }
         Ok(())
     }
 
     fn step(&mut self, at: &str, step: &Step) -> Checked {
-        if !step.gone.is_empty() && !at.starts_with("delete") && !at.ends_with(".undo") {
-            return problem(format!("{at}.gone"), "belongs to delete and undo");
+        if !step.gone.is_empty() && !at.starts_with("delete") && !at.ends_with(".undo") && at != "switch.look" {
+            return problem(format!("{at}.gone"), "belongs to delete, undo and switch.look");
         }
         for (source, form) in sources(step) {
             self.source(at, source, form)?;
@@ -509,6 +550,13 @@ impl<'a> Walk<'a> {
             None => Ok(()),
         }
     }
+}
+
+fn changes_nothing(at: &str, step: &Step) -> Checked {
+    if step.call.method == Method::GET || step.repeatable {
+        return Ok(());
+    }
+    problem(at, "must change nothing: a GET, or repeatable")
 }
 
 fn sources(step: &Step) -> Vec<(&Source, Option<Form>)> {

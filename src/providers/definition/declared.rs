@@ -5,13 +5,14 @@ use super::super::account::base_url;
 use super::super::answer::{as_name, parse_time};
 use super::super::vendor::{
     Abilities, About, Cursor, Cx, End, Expiry, Find, Found, Gone, Issued, Limits, Order, Page, Probe, Purpose, Ref,
-    Scope, Source as Origin, Vendor,
+    Scope, Source as Origin, Standing, Vendor,
 };
 use super::super::{Account, Fault};
 use super::check;
 use super::format::{BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, Pages};
 use super::source::Scene;
 use super::step::{Made, Outcome, Session, entry};
+use super::switched;
 use crate::base::{Secret, Time};
 use crate::schema::{Field, Invalid, Kind, Values};
 
@@ -205,6 +206,9 @@ impl Vendor for Declared {
     }
 
     async fn issue(&self, cx: &Cx<'_>, order: &Order<'_>) -> Result<Issued, Fault> {
+        if self.definition.switch.is_some() {
+            return Err(Fault::invalid("makes no keys by its API"));
+        }
         let session = Session::open(cx, &self.definition).await?;
         let mut made = Made::new();
         let outcome = self.make(&session, order, &mut made).await.and_then(|()| {
@@ -238,10 +242,29 @@ impl Vendor for Declared {
     }
 
     async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
-        match Session::open(cx, &self.definition).await?.delete(key).await? {
+        let session = Session::open(cx, &self.definition).await?;
+        let ended = match &self.definition.switch {
+            Some(switch) => switched::off(&session, switch, key).await?,
+            None => session.delete(key).await?,
+        };
+        match ended {
             (Gone::Already, false) => self.confirm_gone(cx, key).await,
             (gone, _) => Ok(gone),
         }
+    }
+
+    async fn standing(&self, cx: &Cx<'_>, key: &Ref) -> Result<Standing, Fault> {
+        let switch = self.definition.switches()?;
+        let (standing, certain) = switched::look(&Session::open(cx, &self.definition).await?, switch, key).await?;
+        if !certain {
+            self.confirm_gone(cx, key).await?;
+        }
+        Ok(standing)
+    }
+
+    async fn activate(&self, cx: &Cx<'_>, key: &Ref) -> Result<(), Fault> {
+        let switch = self.definition.switches()?;
+        switched::on(&Session::open(cx, &self.definition).await?, switch, key).await
     }
 
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
@@ -374,7 +397,11 @@ fn about(definition: &Definition) -> About {
         let default = if url.starts_with('/') { format!("{url} below api_url") } else { url.to_owned() };
         account.push(Field::new("token_url", Kind::Url, help).default(default));
     }
-    let token = definition.delete.is_empty();
+    let (source, end, purposes): (_, _, &[Purpose]) = match (&definition.switch, definition.delete.is_empty()) {
+        (Some(_), _) => (Origin::Activate, End::Deactivate, &[]),
+        (None, true) => (Origin::Token, End::Expires, &[Purpose::Lease]),
+        (None, false) => (Origin::Create, End::Delete, &[Purpose::Lease, Purpose::Static]),
+    };
     let limits = |bounds: Bounds| Limits { shortest: bounds.shortest.0, longest: bounds.longest.0 };
     let find = |lag| Find::ByName { lag };
     About {
@@ -384,15 +411,15 @@ fn about(definition: &Definition) -> About {
         identity_is_complete: definition.identity_is_complete,
         scope: fields(&definition.role),
         can: Abilities {
-            source: if token { Origin::Token } else { Origin::Create },
-            end: if token { End::Expires } else { End::Delete },
+            source,
+            end,
             find: definition.list.as_ref().map_or(Find::Never, |listing| find(listing.lag.0)),
             expiry: match definition.expiry {
                 ExpirySpec::None => Expiry::Never,
                 ExpirySpec::Fixed(bounds) => Expiry::Fixed(limits(bounds)),
                 ExpirySpec::Movable(bounds) => Expiry::Movable(limits(bounds)),
             },
-            purposes: if token { &[Purpose::Lease] } else { &[Purpose::Lease, Purpose::Static] },
+            purposes,
             limits: definition.limits.iter().cloned().map(Into::into).collect(),
             unused: definition.unused.iter().cloned().map(Into::into).collect(),
         },

@@ -69,12 +69,15 @@ pub(super) struct Definition {
     /// Asked when a config is checked, before the listing.
     #[serde(default)]
     pub(super) check: Vec<Step>,
+    #[serde(default)]
     pub(super) create: Vec<Step>,
     /// Moves the vendor's expiry.
     pub(super) extend: Option<Step>,
     /// Ends a key; the first step's answer says how it went. None: the key ends by its expiry only.
     #[serde(default)]
     pub(super) delete: Vec<Step>,
+    /// How existing keys are switched on and off, at a vendor whose API makes none: in place of `create` and `delete`.
+    pub(super) switch: Option<SwitchSpec>,
     pub(super) list: Option<Listing>,
 }
 
@@ -181,6 +184,23 @@ impl TryFrom<String> for Span {
     }
 }
 
+/// How existing keys are switched on and off.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SwitchSpec {
+    /// Asks how a key stands: takes its `state`, in the vendor's word, and perhaps `hint`, what is shown of its value.
+    pub(super) look: Step,
+    /// The state of a key that works.
+    pub(super) is_on: Value,
+    /// The state of one that does not, and that can be switched on.
+    pub(super) is_off: Value,
+    /// Those of keys that never will work again.
+    #[serde(default)]
+    pub(super) is_dead: Vec<Value>,
+    pub(super) on: Step,
+    pub(super) off: Step,
+}
+
 /// One call and what becomes of its answer.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,7 +218,7 @@ pub(super) struct Step {
     #[serde(default)]
     pub(super) repeatable: bool,
     /// What is taken from the answer: `id`, `secret`, `expires` (a time) or `expires_in` (seconds from now), `identity`, and
-    /// what later steps need as `key.…`.
+    /// what later steps need as `key.…`; where a key is looked at, `state` and `hint`.
     #[serde(default)]
     pub(super) take: BTreeMap<String, Pick>,
     /// What the lease's answer shows beside the key.

@@ -11,6 +11,7 @@ mod format;
 mod google;
 mod source;
 mod step;
+mod switched;
 mod template;
 mod term;
 

@@ -153,14 +153,7 @@ impl Plain for Anthropic {
     }
 
     fn error(status: u16, message: &str) -> Answer {
-        let kind = match status {
-            401 => "authentication_error",
-            404 => "not_found_error",
-            429 => "rate_limit_error",
-            500.. => "api_error",
-            _ => "invalid_request_error",
-        };
-        Answer::new(status, json!({"type": "error", "error": {"type": kind, "message": message}}))
+        error(status, message)
     }
 
     fn keys(&mut self) -> &mut Book<()> {
@@ -198,6 +191,18 @@ impl Plain for Anthropic {
             "scope": "workspace:inference", "lifetime_seconds": 86_400, "max_jwt_lifetime_seconds": 43_200,
         }))
     }
+}
+
+/// The envelope of all of its APIs.
+pub fn error(status: u16, message: &str) -> Answer {
+    let kind = match status {
+        401 => "authentication_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    };
+    Answer::new(status, json!({"type": "error", "error": {"type": kind, "message": message}}))
 }
 
 /// The keys of an issuer whose JWKS is inline; the simulator fetches nothing.

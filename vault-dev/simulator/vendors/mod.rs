@@ -2,6 +2,7 @@
 
 mod acme;
 mod anthropic;
+mod anthropic_console;
 mod azure_openai;
 mod baseten;
 mod bedrock;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<databricks_oauth::Databricks>("databricks-oauth", "/databricks-oauth"),
         Mounted::plain::<azure_openai::AzureOpenAi>("azure-openai", "/azure-openai"),
         Mounted::plain::<anthropic::Anthropic>("anthropic", "/anthropic"),
+        Mounted::plain::<anthropic_console::Console>("anthropic-console", "/anthropic-console"),
         Mounted::plain::<elevenlabs::ElevenLabs>("elevenlabs", "/elevenlabs"),
         Mounted::plain::<deepgram::Deepgram>("deepgram", "/deepgram"),
         Mounted::plain::<cloudflare::Cloudflare>("cloudflare", "/cloudflare"),
