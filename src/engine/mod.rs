@@ -7,6 +7,8 @@ mod config;
 pub mod identity;
 mod keys;
 mod lease;
+mod lease_limits;
+mod library;
 mod mount;
 mod record;
 mod roles;
@@ -48,6 +50,7 @@ fn table() -> Table<AiMount> {
     paths.extend(rotation::paths());
     paths.extend(roles::paths());
     paths.extend(lease::paths());
+    paths.extend(library::paths());
     paths.extend(admin::paths());
     paths.extend(identity::paths());
     let special = SpecialPaths {

@@ -11,7 +11,8 @@ use super::identity::PublishedCache;
 use super::keys::ledger::AccountId;
 use super::keys::sweep::{self, Sweeper};
 use super::keys::{Ledger, Running, naming};
-use super::lease;
+use super::lease::{self, Internal, SecretType};
+use super::library;
 use super::record;
 use super::rotation::Rotations;
 use super::times::{TAINTED_WAIT, UNMOUNT_WAIT};
@@ -39,6 +40,8 @@ pub struct AiMount {
     /// Held by whoever replaces a key, by the storage key of what holds it.
     pub rotation_locks: Locks,
     pub rotations: Rotations,
+    /// Held by whoever lends a key of a set or changes its keys, by the set's name; by no name whoever adds a key.
+    pub library_locks: Locks,
     pub ledger: Ledger,
     pub running: Running,
     /// Tainted was seen: the mount is being disabled or moved, and storage may be another's by now.
@@ -75,6 +78,7 @@ impl AiMount {
             identity_lock: tokio::sync::Mutex::default(),
             rotation_locks: Locks::default(),
             rotations: Rotations::default(),
+            library_locks: Locks::default(),
             running: Running::default(),
             suspect: AtomicBool::new(false),
             taints: AtomicU64::new(0),
@@ -214,11 +218,19 @@ impl Mount for AiMount {
     }
 
     async fn renew(self: Arc<Self>, lease: Lease, data: Object) -> Result<Response> {
-        lease::renew(&self, lease, data).await
+        let internal = Internal::read(&lease.internal)?;
+        match internal.secret_type {
+            SecretType::ApiKey => lease::renew(&self, internal, lease, data).await,
+            SecretType::Library => library::renew(&self, &internal, lease, data).await,
+        }
     }
 
     async fn revoke(self: Arc<Self>, lease: Lease, data: Object) -> Result<Response> {
-        lease::revoke(&self, lease, &data).await
+        let internal = Internal::read(&lease.internal)?;
+        match internal.secret_type {
+            SecretType::ApiKey => lease::revoke(&self, internal, &data).await,
+            SecretType::Library => library::revoke(&self, &internal).await,
+        }
     }
 
     fn invalidate(&self, key: &str) {

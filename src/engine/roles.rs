@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::accounts::Account;
 use super::keys::naming;
+use super::lease_limits::LeaseLimits;
 use super::mount::AiMount;
 use super::{config, record, vendors};
 use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{About, Expiry, Source};
+use crate::providers::{About, Expiry, Purpose, Source};
 use crate::schema::{Change, Field, Invalid, Name, Values, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -47,12 +48,13 @@ pub struct Role {
 }
 
 impl Role {
-    pub fn ttl(&self) -> Option<Duration> {
-        self.ttl.map(Duration::from_secs)
-    }
+    /// Of a new role.
+    const NO_LIMITS: LeaseLimits =
+        LeaseLimits { ttl: None, max_ttl: None, called: ["the role's ttl", "the role's max_ttl"] };
 
-    pub fn max_ttl(&self) -> Option<Duration> {
-        self.max_ttl.map(Duration::from_secs)
+    pub fn limits(&self) -> LeaseLimits {
+        let [ttl, max_ttl] = [self.ttl, self.max_ttl].map(|seconds| seconds.map(Duration::from_secs));
+        LeaseLimits { ttl, max_ttl, ..Self::NO_LIMITS }
     }
 }
 
@@ -121,24 +123,24 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
         return Err(Error::NotFound(format!("role {name:?} does not exist")));
     }
     let account = allowed_account(&mount, &name, arguments.config, stored.as_ref().map(|role| &role.config)).await?;
-    let kept = |role: &Role| (role.ttl(), role.max_ttl(), role.name_template.clone());
-    let (ttl, max_ttl, name_template) = stored.as_ref().map(kept).unwrap_or_default();
+    let about = account.vendor.about();
+    if !about.can.purposes.contains(&Purpose::Lease) {
+        let problem =
+            format!("is an account at {}, whose API makes no keys: see library/ for those that exist", about.title);
+        return Err(Invalid::new("config", problem).into());
+    }
+    let limits = stored.as_ref().map_or(Role::NO_LIMITS, Role::limits).changed(arguments.ttl, arguments.max_ttl)?;
+    let name_template = stored.as_ref().and_then(|role| role.name_template.clone());
     let scoped = stored.as_ref().map(|role| (role.provider.as_str(), &role.scope));
     let (scope, ignored) = scope(&account, scoped, &call.more)?;
     let role = Role {
         scope,
         config: account.name.clone(),
         provider: account.config.provider.clone(),
-        ttl: positive(arguments.ttl.apply(ttl)),
-        max_ttl: positive(arguments.max_ttl.apply(max_ttl)),
+        ttl: limits.ttl.map(|ttl| ttl.as_secs()),
+        max_ttl: limits.max_ttl.map(|max_ttl| max_ttl.as_secs()),
         name_template: arguments.name_template.apply(name_template).filter(|template| !template.is_empty()),
     };
-    if let (Some(ttl), Some(max_ttl)) = (role.ttl, role.max_ttl)
-        && ttl > max_ttl
-    {
-        let [ttl, max_ttl] = [ttl, max_ttl].map(|seconds| format_duration(Duration::from_secs(seconds)));
-        return Err(Invalid::new("ttl", format!("{ttl} is more than max_ttl, {max_ttl}")).into());
-    }
     if let Some(template) = &role.name_template {
         naming::check_template(template)?;
     }
@@ -189,32 +191,18 @@ pub fn scope(account: &Account, stored: Option<(&str, &Object)>, sent: &Object) 
     Ok((account.vendor.scope(&account.parsed, &scope)?.0.to_object(), ignored))
 }
 
-/// Zero means "not set", as in Vault's own engines.
-fn positive(duration: Option<Duration>) -> Option<u64> {
-    duration.map(|duration| duration.as_secs()).filter(|seconds| *seconds > 0)
-}
-
 pub fn not_allowed(config: &str, role: &str) -> Error {
     Error::Denied(format!("config {config:?} does not allow role {role:?}: see its allowed_roles"))
 }
 
 /// A role may ask for more than the mount gives, and its leases are capped then; or leave the safety net wide open.
 async fn lease_warnings(mount: &AiMount, account: &Account, role: &Role) -> Vec<String> {
-    let Ok(limit) = mount.system.max_lease_ttl().await else { return Vec::new() };
-    let over = |field: &str, value: Option<Duration>| {
-        let value = value.filter(|value| *value > limit)?;
-        Some(format!(
-            "{field} of {} is more than the mount's max_lease_ttl of {}: leases are capped to that",
-            format_duration(value),
-            format_duration(limit)
-        ))
-    };
-    let mut warnings: Vec<String> =
-        over("ttl", role.ttl()).into_iter().chain(over("max_ttl", role.max_ttl())).collect();
+    let mut warnings = role.limits().warnings(mount).await;
     let can = &account.vendor.about().can;
     // A token ends with its first lease.
     if let (Expiry::Fixed(_), None) = (can.expiry, role.max_ttl)
         && can.source != Source::Token
+        && let Ok(limit) = mount.system.max_lease_ttl().await
     {
         warnings.push(format!(
             "without max_ttl a key that cannot be revoked lives for the mount's max_lease_ttl of {}: the vendor cannot move its expiry",

@@ -101,6 +101,11 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
             rfc3339(row.deadline)
         )));
     }
+    if !row.has_account() {
+        // No vendor knows it: it is back with this.
+        mount.ledger.delete(&id).await?;
+        return Ok(Response::default());
+    }
     let owner = mount.owner(&row.account()).await?;
     let refused = |fault| upstream::error(owner.account.vendor.as_ref(), fault, None);
     let Some(key) = row.key.clone() else {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::accounts::Owner;
 use super::super::keys::at_vendor::{end, end_by_name, is_settled, list};
-use super::super::keys::ledger::{AccountId, Row, State};
+use super::super::keys::ledger::{AccountId, Row, RowKind, State};
 use super::super::keys::naming;
 use super::super::mount::AiMount;
 use super::super::times::{LOOKS, TIDY_BUDGET};
@@ -128,13 +128,13 @@ impl<'a> Tidy<'a> {
     }
 
     /// Rows that are being made, or that the sweep is settling, are not judged; nor are keys that a config or a static role
-    /// holds: without its row such a key would still be in use.
+    /// holds: without its row such a key would still be in use. The keys of a library have other names.
     async fn live_rows(&mut self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         for id in self.mount.ledger.ids(&ListArgs::all()).await? {
             match self.mount.ledger.get(&id).await {
                 Ok(row) => rows.extend(row.filter(|row| {
-                    row.state == State::Live && row.kind.has_deadline() && !self.mount.running.contains(&id)
+                    row.state == State::Live && row.kind == RowKind::Lease && !self.mount.running.contains(&id)
                 })),
                 Err(error) => self.warnings.push(format!("row {id} was not judged: {error}")),
             }

@@ -3,9 +3,11 @@ use std::time::Duration;
 use super::super::accounts::{Account, Owner};
 use super::super::mount::AiMount;
 use super::super::times::VENDOR_BUDGET;
+use super::super::upstream;
 use super::ledger::Row;
 use super::naming;
 use crate::base::Secret;
+use crate::logical::Result;
 use crate::providers::{Cursor, Fault, FaultKind, Find, Found, Gone, KeyName, Ref};
 
 /// Most pages of one listing: 100 keys each at the vendors that page.
@@ -36,6 +38,28 @@ async fn end_as(mount: &AiMount, account: &Account, key: &Ref, secret: Option<&S
     let cx = account.cx(mount, &signer);
     let ended = tokio::time::timeout(VENDOR_BUDGET, account.vendor.end(&cx, key, secret)).await;
     ended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
+}
+
+/// Ends the key of a row, and drops the row once that is certain; the sweep goes on where it is not. To be called with the
+/// row's lock held.
+pub async fn end_row(mount: &AiMount, row: Row) -> Result<()> {
+    if !row.has_account() {
+        return mount.ledger.delete(&row.id).await;
+    }
+    let owner = mount.owner(&row.account()).await?;
+    let ended = match row.key.clone() {
+        Some(key) => end(mount, &owner, &key.into(), None).await,
+        None => Err(Fault::unknown("does not know the key yet")),
+    };
+    match ended {
+        Ok(gone) if is_settled(mount, &owner.account, &row, gone) => return mount.ledger.delete(&row.id).await,
+        Ok(_) => mount.ledger.keep_for_the_sweep(row).await,
+        Err(fault) => {
+            mount.ledger.keep_for_the_sweep(row).await;
+            return Err(upstream::error(owner.account.vendor.as_ref(), fault, None));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a row may go: the vendor has confirmed that its key is gone. "Gone already" proves nothing of a key so fresh that

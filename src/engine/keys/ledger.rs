@@ -21,6 +21,7 @@ pub struct Row {
     pub state: State,
     pub config: String,
     pub generation: String,
+    /// Role, static role or library set.
     pub role: String,
     /// Entity of the caller; empty where there is none.
     pub entity: String,
@@ -28,7 +29,7 @@ pub struct Row {
     pub caller: String,
     /// Accessor of the caller's token.
     pub accessor: String,
-    /// The key's name at the vendor: unique, chosen by us; empty for a key that somebody else made and that we are to end.
+    /// The key's name at the vendor: unique, chosen by us; empty for a key that somebody else made.
     pub name: String,
     /// Where the key is at the vendor; none while it is being made.
     pub key: Option<KeyRecord>,
@@ -50,12 +51,14 @@ pub enum RowKind {
     Admin,
     /// The key of a static role, or one that it has let go. Its deadline means nothing.
     Static,
+    /// A key of a library that a lease has checked out. Somebody else made it, and it does not end: it is switched off.
+    Library,
 }
 
 impl RowKind {
     /// Whether a key of this kind ends at its row's deadline: that of a lease does.
     pub const fn has_deadline(self) -> bool {
-        matches!(self, Self::Lease | Self::Token)
+        matches!(self, Self::Lease | Self::Token | Self::Library)
     }
 }
 
@@ -151,6 +154,11 @@ const FOLDER: &str = "ledger/";
 const SHARD: usize = 2;
 
 impl Row {
+    /// Whether there is a vendor to ask about the key: no vendor knows the keys of a library without a config.
+    pub fn has_account(&self) -> bool {
+        !self.config.is_empty()
+    }
+
     pub fn account(&self) -> AccountId {
         AccountId { config: self.config.clone(), generation: self.generation.clone() }
     }

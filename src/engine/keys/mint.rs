@@ -12,12 +12,11 @@ use super::ledger::{Row, RowKind, State};
 use super::running::RunningMint;
 use crate::base::{Secret, Time};
 use crate::logical::{Error, Result};
-use crate::providers::{End, Fault, Issued, KeyName, Order, Purpose, Scope, Signer};
+use crate::providers::{End, Fault, Issued, KeyName, Order, Purpose, Ref, Scope, Signer};
 
 /// A key that is being made: its row is stored, and the sweep leaves it alone while this is held.
 pub struct Mint<'a> {
     mount: &'a AiMount,
-    account: &'a Arc<Account>,
     /// As it was stored last.
     pub row: Row,
     _running: RunningMint<'a>,
@@ -28,7 +27,7 @@ impl<'a> Mint<'a> {
     ///
     /// # Errors
     /// Nothing was made then, and no row is left that the sweep would not drop.
-    pub async fn start(mount: &'a AiMount, account: &'a Arc<Account>, row: Row) -> Result<Self> {
+    pub async fn start(mount: &'a AiMount, row: Row) -> Result<Self> {
         let built = mount.clock.monotonic();
         let running = mount.running.start(&row.id)?;
         step("mint.before-row").await;
@@ -42,48 +41,69 @@ impl<'a> Mint<'a> {
             mount.ledger.delete(&row.id).await?;
             return Err(Error::Unavailable("storage is too slow: no key was made, try again".into()));
         }
-        Ok(Self { mount, account, row, _running: running })
+        Ok(Self { mount, row, _running: running })
     }
 
     /// Asks the vendor, and enters into the row where the key is, for the caller to store. Where the vendor certainly made
     /// nothing the row goes at once; else it stays for the sweep.
     pub async fn issue(
         &mut self,
+        account: &Account,
         purpose: Purpose,
         signer: &dyn Signer,
         scope: &Scope,
         until: Option<Time>,
     ) -> Result<Issued> {
-        let (mount, account) = (self.mount, self.account);
         let name = KeyName(self.row.name.clone());
         let order = Order { purpose, name: &name, scope, until };
-        let cx = account.cx(mount, signer);
+        let cx = account.cx(self.mount, signer);
         let issued = tokio::time::timeout(VENDOR_BUDGET, account.vendor.issue(&cx, &order)).await;
-        let fault = match issued {
-            Ok(Ok(issued)) => {
+        match issued.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time"))) {
+            Ok(issued) => {
                 step("mint.after-vendor").await;
                 self.row.key = Some(issued.key.clone().into());
                 self.row.vendor_expiry = issued.expires;
-                return Ok(issued);
+                Ok(issued)
             }
-            Ok(Err(fault)) => fault,
-            Err(_) => Fault::unknown("did not answer in time"),
-        };
+            Err(fault) => Err(self.failed(account, fault).await),
+        }
+    }
+
+    /// Switches on the key that the row is of.
+    pub async fn activate(&self, account: &Account, key: &Ref) -> Result<()> {
+        let signer = account.signer(self.mount);
+        let cx = account.cx(self.mount, &signer);
+        let activated = tokio::time::timeout(VENDOR_BUDGET, account.vendor.activate(&cx, key)).await;
+        match activated.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time"))) {
+            Ok(()) => {
+                step("mint.after-vendor").await;
+                Ok(())
+            }
+            Err(fault) => Err(self.failed(account, fault).await),
+        }
+    }
+
+    /// The vendor's answer was no key.
+    async fn failed(&self, account: &Account, fault: Fault) -> Error {
+        let mount = self.mount;
         if fault.kind.made_nothing()
             && let Err(error) = mount.ledger.delete(&self.row.id).await
         {
             tracing::warn!(mount = mount.tag, id = self.row.id, %error, "the row of a key that was not made stays for the sweep");
         }
         let after = match self.row.kind {
+            RowKind::Library => "the key is switched off again; asking again is safe",
             RowKind::Token => "a token that it may have made is with nobody and ends by itself; asking again is safe",
-            _ => "what it may have made is found and deleted; asking again is safe",
+            RowKind::Lease | RowKind::Admin | RowKind::Static => {
+                "what it may have made is found and deleted; asking again is safe"
+            }
         };
-        Err(upstream::error(account.vendor.as_ref(), fault, Some(after)))
+        upstream::error(account.vendor.as_ref(), fault, Some(after))
     }
 
     /// Deletes a key that nobody will get. What fails stays for the sweep.
-    pub async fn undo(self, secret: &Secret) {
-        let Self { mount, account, row, .. } = self;
+    pub async fn undo(self, account: &Arc<Account>, secret: &Secret) {
+        let Self { mount, row, .. } = self;
         let Some(key) = row.key.clone() else { return };
         // A token that lives on has a row as long as it does.
         if row.state == State::Expiring
@@ -134,7 +154,6 @@ mod tests {
 
     use super::*;
     use crate::logical::Object;
-    use crate::providers::Ref;
 
     fn issued(secret: &str) -> Issued {
         let key = Ref { id: "k_1".into(), extra: Object::new() };

@@ -96,6 +96,9 @@ impl<'a> Round<'a> {
         if early && self.pass != Pass::Final {
             return Ok(());
         }
+        if !row.has_account() {
+            return ledger.delete(id).await;
+        }
         // The vendor itself has ended what it granted until then.
         let ended = row.key.is_some() && self.is_past(row.vendor_expiry);
         let account_id = row.account();

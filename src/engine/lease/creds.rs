@@ -72,9 +72,10 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     }
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
-    let mut life = Life::of(&mount, &account, &role, arguments.ttl).await?;
+    let can = &account.vendor.about().can;
+    let mut life = Life::of(&mount, can.source, can.expiry, &role.limits(), arguments.ttl).await?;
     let row = new_row(&mount, &account, &role_name, &role, &life, &call.request).await?;
-    let mut mint = Mint::start(&mount, &account, row).await?;
+    let mut mint = Mint::start(&mount, row).await?;
     drop(config_lock);
     let token = mint.row.kind == RowKind::Token;
     // A token is the caller's. A key is made by the account, whose token is held for all roles: no role's name is in it.
@@ -82,7 +83,7 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
         true => AssertionSigner::for_role(&*mount, &role_name, &call.request),
         false => account.signer(&mount),
     };
-    let issued = mint.issue(Purpose::Lease, &signer, &scope, life.until).await?;
+    let issued = mint.issue(&account, Purpose::Lease, &signer, &scope, life.until).await?;
     if !token {
         mint.row.state = State::Live;
     }
@@ -102,7 +103,7 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
         Ok(()) => mount.ledger.put(&mint.row).await,
     };
     if let Err(error) = stored {
-        mint.undo(&issued.secret).await;
+        mint.undo(&account, &issued.secret).await;
         return Err(error);
     }
     step("mint.after-live").await;

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::super::keys::ledger::{KeyRecord, Row};
+use super::super::keys::ledger::{KeyRecord, Row, RowKind};
 use super::super::record;
 use crate::base::{Secret, Time};
 use crate::logical::{Error, Object, Result};
@@ -8,10 +8,11 @@ use crate::logical::{Error, Object, Result};
 /// What a lease carries for renew and revoke, which must work after role, config and row are gone. Never the key.
 #[derive(Serialize, Deserialize)]
 pub struct Internal {
-    /// Always `api_key`: Vault's own engines tell their leases apart by this name.
-    pub secret_type: String,
+    /// Vault's own engines tell their leases apart by this name.
+    pub secret_type: SecretType,
     pub id: String,
     pub name: String,
+    /// Or the library set.
     pub role: String,
     pub config: String,
     pub generation: String,
@@ -22,10 +23,20 @@ pub struct Internal {
     pub expires: Option<Time>,
 }
 
+/// Which path gave the lease.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretType {
+    /// `creds/<role>`
+    ApiKey,
+    /// `library/<set>/check-out`
+    Library,
+}
+
 impl Internal {
     pub fn of(row: &Row, key: KeyRecord) -> Self {
         Self {
-            secret_type: "api_key".into(),
+            secret_type: if row.kind == RowKind::Library { SecretType::Library } else { SecretType::ApiKey },
             id: row.id.clone(),
             name: row.name.clone(),
             role: row.role.clone(),

@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use super::super::accounts::Account;
+use super::super::lease_limits::LeaseLimits;
 use super::super::mount::AiMount;
-use super::super::roles::Role;
 use super::super::times::{DEFAULT_TTL, EXPIRY_GRACE};
 use crate::base::{Time, rfc3339};
 use crate::framework::{Cap, capped};
@@ -21,20 +20,26 @@ pub struct Life {
 }
 
 impl Life {
-    pub async fn of(mount: &AiMount, account: &Account, role: &Role, asked: Option<Duration>) -> Result<Self> {
+    pub async fn of(
+        mount: &AiMount,
+        source: Source,
+        expiry: Expiry,
+        limits: &LeaseLimits,
+        asked: Option<Duration>,
+    ) -> Result<Self> {
         if asked.is_some_and(|ttl| ttl.is_zero()) {
             return Err(Invalid::new("ttl", "must be at least 1s").into());
         }
-        let Abilities { expiry, source, .. } = account.vendor.about().can;
         let mount_max = mount.system.max_lease_ttl().await?;
         let mut caps = vec![Cap { limit: mount_max, of: "the mount's max_lease_ttl" }];
-        match (role.max_ttl(), role.ttl()) {
-            (Some(limit), _) => caps.push(Cap { limit, of: "the role's max_ttl" }),
+        let [ttl_called, max_ttl_called] = limits.called;
+        match (limits.max_ttl, limits.ttl) {
+            (Some(limit), _) => caps.push(Cap { limit, of: max_ttl_called }),
             // A caller may ask for less than the role gives, not for more.
-            (None, limit) => caps.push(Cap { limit: limit.unwrap_or(DEFAULT_TTL), of: "the role's ttl" }),
+            (None, limit) => caps.push(Cap { limit: limit.unwrap_or(DEFAULT_TTL), of: ttl_called }),
         }
         caps.extend(expiry.limits().map(|limits| Cap { limit: limits.longest, of: "the vendor's longest expiry" }));
-        let wanted = asked.or(role.ttl());
+        let wanted = asked.or(limits.ttl);
         let (mut ttl, mut warnings) = capped(wanted.unwrap_or(DEFAULT_TTL), &caps);
         if wanted.is_none() {
             // Nobody asked for the default, so nobody misses what was cut.
@@ -51,7 +56,7 @@ impl Life {
             ));
             ttl = shortest;
         }
-        let mut max_ttl = role.max_ttl().map_or(mount_max, |limit| limit.min(mount_max));
+        let mut max_ttl = limits.max_ttl.map_or(mount_max, |limit| limit.min(mount_max));
         // A movable expiry limits each renewal, a fixed one the whole life.
         if let Expiry::Fixed(limits) = expiry {
             max_ttl = max_ttl.min(limits.longest);

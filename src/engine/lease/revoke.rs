@@ -7,12 +7,11 @@ use super::super::upstream;
 use super::creds::API_KEY;
 use super::internal::Internal;
 use crate::base::Secret;
-use crate::logical::{Lease, Object, Response, Result};
+use crate::logical::{Object, Response, Result};
 use crate::providers::End;
 
 /// Ends a lease's key; `data` is what the lease was answered with. Works from the lease alone: its row may be gone, or never come back from a snapshot.
-pub async fn revoke(mount: &AiMount, lease: Lease, data: &Object) -> Result<Response> {
-    let internal = Internal::read(&lease.internal)?;
+pub async fn revoke(mount: &AiMount, internal: Internal, data: &Object) -> Result<Response> {
     let of = AccountId { config: internal.config, generation: internal.generation };
     let _lock = mount.ledger.locks.write(&internal.id).await;
     let row = mount.ledger.get(&internal.id).await?;

@@ -40,9 +40,9 @@ pub async fn make<T>(
     let of = AccountId { config: account.name.clone(), generation: account.config.generation.clone() };
     let row =
         Row { role: wanted.role.to_owned(), name, vendor_expiry: wanted.until, ..row(mount, id, wanted.kind, &of) };
-    let mut mint = Mint::start(mount, account, row).await?;
+    let mut mint = Mint::start(mount, row).await?;
     drop(config_lock);
-    let issued = mint.issue(wanted.purpose, &account.signer(mount), wanted.scope, wanted.until).await?;
+    let issued = mint.issue(account, wanted.purpose, &account.signer(mount), wanted.scope, wanted.until).await?;
     let secret = issued.secret.clone();
     let ending = || Error::Unavailable("this mount is being disabled: the key was deleted again".into());
     let stored = match check_plain(&issued) {
@@ -54,7 +54,7 @@ pub async fn make<T>(
     let stored = match stored {
         Ok(stored) => stored,
         Err(error) => {
-            mint.undo(&secret).await;
+            mint.undo(account, &secret).await;
             return Err(error);
         }
     };

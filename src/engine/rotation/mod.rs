@@ -37,6 +37,6 @@ pub async fn holder(mount: &AiMount, row: &Row) -> Result<Option<String>> {
         RowKind::Static if replace::stored(mount, name).await?.is_some_and(|role| role.holds(&row.id)) => {
             Some(format!("the key of static role {name:?}, which rotate-role/{name} replaces"))
         }
-        RowKind::Lease | RowKind::Token | RowKind::Admin | RowKind::Static => None,
+        RowKind::Lease | RowKind::Token | RowKind::Library | RowKind::Admin | RowKind::Static => None,
     })
 }

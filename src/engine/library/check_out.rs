@@ -1,0 +1,232 @@
+//! `library/<set>/check-out`: a key as a lease, to whoever asks first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::accounts::Account;
+use super::super::keys::ledger::{Row, RowKind, State};
+use super::super::keys::{Mint, naming};
+use super::super::lease::{API_KEY, Internal, Life};
+use super::super::mount::AiMount;
+use super::super::step::step;
+use super::super::times::{STANDING_WAIT, VENDOR_BUDGET};
+use super::super::upstream;
+use super::key::{LibraryKey, Quarantine, folder};
+use super::set::LibrarySet;
+use crate::base::rfc3339;
+use crate::form;
+use crate::framework::{Call, Path};
+use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
+use crate::providers::{Expiry, Source, Switch};
+use crate::schema::Name;
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("library/{set}/check-out", "Check out a key of a set.")
+            .describe(
+                "Lends one of the set's keys, as a lease: nobody else gets it until it is checked in, or the lease ends. Where the\nset has a config, the key is switched on for that time.",
+            )
+            .on(Operation::Update, "Check out a key.", check_out),
+    ]
+}
+
+form! {
+    /// A request for a key of a set.
+    pub struct CheckOutArgs {
+        /// Name of the library set.
+        set: Name,
+        /// Life of this lease, in place of the set's ttl; at most the set's max_ttl, or its ttl where it has none.
+        ttl: Option<Duration>,
+    }
+}
+
+async fn check_out(mount: Arc<AiMount>, arguments: CheckOutArgs, call: Call) -> Result<Response> {
+    let name = arguments.set.0;
+    let ends = mount.clock.monotonic() + VENDOR_BUDGET;
+    // Each try that ends without a key has put one into quarantine.
+    loop {
+        let set = LibrarySet::need(&mount, &name).await?;
+        let life = Life::of(&mount, Source::Activate, Expiry::Never, &set.limits(), arguments.ttl).await?;
+        if let Some(response) = check_one_out(&mount, &name, &set, life, &call.request).await? {
+            return Ok(response);
+        }
+        if mount.clock.monotonic() >= ends {
+            return Err(Error::Unavailable("the keys that were looked at are quarantined: try again".into()));
+        }
+    }
+}
+
+async fn check_one_out(
+    mount: &AiMount,
+    name: &str,
+    set: &LibrarySet,
+    life: Life,
+    request: &Request,
+) -> Result<Option<Response>> {
+    // Held until the row is stored: whoever retires this generation sees the row.
+    let config_lock = match &set.config {
+        Some(config) => Some(mount.config_locks.read(config).await),
+        None => None,
+    };
+    let account = set.account(mount, name).await?;
+    let row = new_row(mount, name, account.as_deref(), &life, request);
+    let (mut mint, key) = {
+        let _alone = mount.library_locks.write(name).await;
+        let key = LibraryKey { row: Some(row.id.clone()), ..free_key(mount, name).await? };
+        // First: a row that no key names would be ended while somebody else has the key.
+        key.put(mount, name).await?;
+        step("library.after-key").await;
+        (Mint::start(mount, Row { key: Some(key.record()), ..row }).await?, key)
+    };
+    drop(config_lock);
+    if let Some(account) = &account
+        && let Err(why) = switch_on(mount, &mint, account, &key).await?
+    {
+        quarantine(mount, name, &key.id, why).await?;
+        return Ok(None);
+    }
+    mint.row.state = State::Live;
+    mint.row.deadline = life.end;
+    let stored = match mount.running.draining() {
+        true => Err(Error::Unavailable("this mount is being disabled: the key was checked in again".into())),
+        false => mount.ledger.put(&mint.row).await,
+    };
+    if let Err(error) = stored {
+        match &account {
+            Some(account) => mint.undo(account, &key.secret()).await,
+            None => mount.ledger.keep_for_the_sweep(mint.row).await,
+        }
+        return Err(error);
+    }
+    step("mint.after-live").await;
+    answer(&mint.row, account.as_deref(), &key, life).map(Some)
+}
+
+fn new_row(mount: &AiMount, set: &str, account: Option<&Account>, life: &Life, request: &Request) -> Row {
+    Row {
+        id: naming::new_id(mount.rng.as_ref()),
+        kind: RowKind::Library,
+        state: State::Minting,
+        config: account.map(|account| account.name.clone()).unwrap_or_default(),
+        generation: account.map(|account| account.config.generation.clone()).unwrap_or_default(),
+        role: set.to_owned(),
+        entity: request.entity_id.clone(),
+        caller: request.display_name.clone(),
+        accessor: request.accessor.clone(),
+        name: String::new(),
+        key: None,
+        created: mount.clock.now(),
+        deadline: life.end,
+        vendor_expiry: None,
+    }
+}
+
+/// A key that nobody has, any of them: begun with one at random, so that few are read and all are used.
+async fn free_key(mount: &AiMount, set: &str) -> Result<LibraryKey> {
+    let ids = mount.storage.list(&folder(set)).await?;
+    let mut start = [0; 4];
+    mount.rng.fill(&mut start);
+    let start = u32::from_be_bytes(start) as usize % ids.len().max(1);
+    let mut quarantined = 0;
+    for id in ids[start..].iter().chain(&ids[..start]) {
+        let Some(key) = LibraryKey::get(mount, set, id).await? else { continue };
+        if key.is_free(mount).await? {
+            return Ok(key);
+        }
+        quarantined += usize::from(key.quarantine.is_some());
+    }
+    Err(match ids.len() {
+        0 => Error::Invalid(format!("library set {set:?} has no keys: write them to library/{set}/keys/<key_id>")),
+        all => Error::Invalid(format!(
+            "no key of library set {set:?} is available for check-out: of {all}, {} are checked out and {quarantined} quarantined; see library/{set}/status",
+            all - quarantined
+        )),
+    })
+}
+
+/// Switches a key on that must be off. The inner error says why the key is not lent any more.
+async fn switch_on(
+    mount: &AiMount,
+    mint: &Mint<'_>,
+    account: &Account,
+    key: &LibraryKey,
+) -> Result<Result<(), String>> {
+    let why = match standing(mount, account, key).await {
+        Ok(Switch::Off) => {
+            return mint.activate(account, &key.record().into()).await.map(Ok);
+        }
+        Ok(Switch::On) => {
+            // Somebody else may be using it: it is switched off.
+            mount.ledger.let_go(&mint.row.id, None).await?;
+            mount.wake_sweep();
+            return Ok(Err("was switched on while nobody had it checked out; it is switched off".into()));
+        }
+        Ok(switch) => Ok(unusable(&switch)),
+        Err(error) => Err(error),
+    };
+    // Nothing was switched.
+    mount.ledger.delete(&mint.row.id).await?;
+    why.map(Err)
+}
+
+/// Why a key that stands so cannot be lent, behind "the key".
+pub fn unusable(switch: &Switch) -> String {
+    match switch {
+        Switch::On | Switch::Off => "can be lent".into(),
+        Switch::Dead(state) => format!("is {state} at the vendor, for good"),
+        Switch::Missing => "is not at the vendor any more".into(),
+        Switch::Strange(state) => format!("is {state} at the vendor, of which nothing is known"),
+    }
+}
+
+/// How a free key stands. One that is on is looked at again: it may be switched off this very moment.
+async fn standing(mount: &AiMount, account: &Account, key: &LibraryKey) -> Result<Switch> {
+    let signer = account.signer(mount);
+    let cx = account.cx(mount, &signer);
+    let key = key.record().into();
+    let ask = async || match tokio::time::timeout(VENDOR_BUDGET / 2, account.vendor.standing(&cx, &key)).await {
+        Ok(Ok(standing)) => Ok(standing.switch),
+        Ok(Err(fault)) => Err(upstream::error(account.vendor.as_ref(), fault, None)),
+        Err(_) => Err(Error::Unavailable(format!("{} did not answer in time", account.vendor.about().title))),
+    };
+    match ask().await? {
+        Switch::On => {
+            tokio::time::sleep(STANDING_WAIT).await;
+            ask().await
+        }
+        other => Ok(other),
+    }
+}
+
+/// Lends a key to nobody any more.
+async fn quarantine(mount: &AiMount, set: &str, id: &str, why: String) -> Result<()> {
+    let _alone = mount.library_locks.write(set).await;
+    let Some(key) = LibraryKey::get(mount, set, id).await? else { return Ok(()) };
+    tracing::warn!(mount = mount.tag, set, key_id = id, why, "a key of a library is quarantined");
+    let quarantine = Some(Quarantine { why, since: mount.clock.now() });
+    LibraryKey { quarantine, ..key }.put(mount, set).await
+}
+
+fn answer(row: &Row, account: Option<&Account>, key: &LibraryKey, life: Life) -> Result<Response> {
+    let mut data = Object::new();
+    for (name, value) in [
+        (API_KEY, json!(key.secret)),
+        ("key_id", json!(key.id)),
+        ("provider", json!(account.map(|account| &account.vendor.about().name))),
+        ("base_url", json!(account.map(|account| &account.parsed.client_url))),
+        ("expires_at", json!(rfc3339(life.end))),
+        ("revocable", json!(account.is_some())),
+    ] {
+        data.insert(name.into(), value);
+    }
+    let lease = Lease {
+        ttl: life.ttl,
+        max_ttl: life.max_ttl,
+        renewable: true,
+        internal: Internal::of(row, key.record()).object()?,
+        ..Lease::default()
+    };
+    Ok(Response { lease: Some(lease), ..Response::data(data) }.with_warnings(life.warnings))
+}

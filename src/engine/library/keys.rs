@@ -1,0 +1,244 @@
+//! `library/<set>/keys/<key_id>`: the keys of a set.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::accounts::Account;
+use super::super::keys::at_vendor::end_row;
+use super::super::keys::ledger::{Row, RowKind, State};
+use super::super::keys::{is_plain, naming};
+use super::super::mount::AiMount;
+use super::super::times::VENDOR_BUDGET;
+use super::super::upstream;
+use super::check_out::unusable;
+use super::key::{LibraryKey, folder, key_path};
+use super::set::LibrarySet;
+use super::status::shown;
+use crate::base::{Secret, rfc3339};
+use crate::form;
+use crate::framework::{Call, ListArgs, Path, page};
+use crate::logical::{Error, Object, Operation, Response, Result};
+use crate::providers::{Fault, Standing, Switch};
+use crate::schema::{Invalid, Name, Values};
+
+/// Most keys of a set: a check-out may look at each, 0.3 ms a key.
+const LARGEST_SET: usize = 1000;
+
+pub fn paths() -> Vec<Path<AiMount>> {
+    vec![
+        Path::new("library/{set}/keys/", "List the keys of a library set.").on(
+            Operation::List,
+            "List the keys of a library set.",
+            list,
+        ),
+        Path::new("library/{set}/keys/{key_id}", "Manage a key of a library set.")
+            .describe(
+                "A key that somebody else has made. Writing one adds it, or has another value of it lent from then on, or ends its\nquarantine. Where the set has a config the vendor is asked how the key stands: it has to be off, or switch_off=true\nhas it switched off. Deleting a key takes it out of the set; it stays at the vendor as it is.",
+            )
+            .write("Add a key, or end its quarantine.", exists, write)
+            .on(Operation::Read, "Look at a key, without its value.", read)
+            .on(Operation::Delete, "Take a key out of its set.", delete),
+    ]
+}
+
+form! {
+    /// A key of a set.
+    pub struct KeyArgs {
+        /// Name of the library set.
+        set: Name,
+        /// Id of the key at the vendor; any name where the set has no config.
+        key_id: Name,
+        /// The key itself. Required when it is added.
+        api_key: Option<Secret>,
+        /// Have the vendor switch off a key that is on: whoever uses it now is cut off.
+        #[default("false")]
+        switch_off: bool,
+    }
+}
+
+form! {
+    /// The key alone.
+    pub struct KeyName {
+        /// Name of the library set.
+        set: Name,
+        /// Id of the key at the vendor.
+        key_id: Name,
+    }
+}
+
+async fn exists(mount: Arc<AiMount>, values: Values) -> Result<bool> {
+    Ok(LibraryKey::get(&mount, values.need("set")?, values.need("key_id")?).await?.is_some())
+}
+
+async fn list(mount: Arc<AiMount>, arguments: ListArgs, call: Call) -> Result<Response> {
+    let set = call.values.need("set")?;
+    Ok(Response::list(page(mount.storage.as_ref(), &folder(set), &arguments).await?, Object::new()))
+}
+
+async fn read(mount: Arc<AiMount>, arguments: KeyName, _: Call) -> Result<Response> {
+    let key = LibraryKey::get(&mount, &arguments.set.0, &arguments.key_id.0).await?;
+    let Some(key) = key else { return Ok(Response::default()) };
+    let Value::Object(mut data) = shown(&mount, &key).await? else { return Ok(Response::default()) };
+    data.insert("added".into(), json!(rfc3339(key.added)));
+    Ok(Response::data(data))
+}
+
+async fn write(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Response> {
+    let (name, id) = (arguments.set.0, arguments.key_id.0);
+    let set = LibrarySet::need(&mount, &name).await?;
+    // In the order of a check-out: the config, then the set.
+    let _config_lock = match &set.config {
+        Some(config) => Some(mount.config_locks.read(config).await),
+        None => None,
+    };
+    let account = set.account(&mount, &name).await?;
+    // One at a time: the same key must not get into two sets.
+    let _one = mount.library_locks.write("").await;
+    let _alone = mount.library_locks.write(&name).await;
+    let before = LibraryKey::get(&mount, &name, &id).await?;
+    let secret = match (&arguments.api_key, &before) {
+        (Some(secret), _) => secret.clone(),
+        (None, Some(before)) => before.secret(),
+        (None, None) => return Err(Invalid::new("api_key", "is required: the key itself").into()),
+    };
+    if !is_plain(&secret) {
+        let problem = "holds white space or characters that no key has: was a line end pasted?";
+        return Err(Invalid::new("api_key", problem).into());
+    }
+    let out = match &before {
+        Some(before) => before.out(&mount).await?,
+        None => None,
+    };
+    if out.is_some() && arguments.api_key.is_some() {
+        return Err(Invalid::new("api_key", "is checked out: check it in first").into());
+    }
+    if before.is_none() && mount.storage.list(&folder(&name)).await?.len() >= LARGEST_SET {
+        return Err(Invalid::new("key_id", format!("is one too many: a set has at most {LARGEST_SET} keys")).into());
+    }
+    check_is_in_no_other(&mount, &name, &set, &id, &secret).await?;
+    let mut key = LibraryKey {
+        id,
+        secret: secret.expose().to_owned(),
+        row: before.as_ref().and_then(|before| before.row.clone()),
+        quarantine: None,
+        added: before.as_ref().map_or(mount.clock.now(), |before| before.added),
+    };
+    let on = match &account {
+        Some(account) => check_standing(&mount, account, &key).await?,
+        None => false,
+    };
+    if !on || out.is_some() {
+        key.put(&mount, &name).await?;
+        return Ok(Response::default());
+    }
+    if !arguments.switch_off {
+        let problem = "is required: the key is switched on at the vendor, and whoever uses it now is cut off; or switch it off there first";
+        return Err(Invalid::new("switch_off", problem).into());
+    }
+    // The row first: what was begun is carried through, whatever becomes of the key's record.
+    let row = returning(&mount, &name, account.as_deref(), &key);
+    mount.ledger.put(&row).await?;
+    key.row = Some(row.id.clone());
+    key.put(&mount, &name).await?;
+    let _lock = mount.ledger.locks.write(&row.id).await;
+    let warning = match end_row(&mount, row).await {
+        Ok(()) => None,
+        Err(error) => Some(format!("the key is lent to nobody before the vendor has switched it off: {error}")),
+    };
+    Ok(Response::default().with_warnings(warning))
+}
+
+/// Fails where the key is in a set already, this one aside: two borrowers would have it.
+async fn check_is_in_no_other(mount: &AiMount, name: &str, set: &LibrarySet, id: &str, secret: &Secret) -> Result<()> {
+    for other in mount.storage.list("library/sets/").await? {
+        let same_account = match LibrarySet::get(mount, &other).await? {
+            Some(known) => known.config.is_some() && known.config == set.config,
+            None => false,
+        };
+        for key in LibraryKey::all(mount, &other).await? {
+            if other == name && key.id == id {
+                continue;
+            }
+            if key.secret == secret.expose() {
+                let problem = format!("is key {:?} of library set {other:?} already", key.id);
+                return Err(Invalid::new("api_key", problem).into());
+            }
+            if same_account && key.id == id {
+                return Err(Invalid::new("key_id", format!("is in library set {other:?} already")).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a key is on, where the vendor has it and it can be lent.
+async fn check_standing(mount: &AiMount, account: &Account, key: &LibraryKey) -> Result<bool> {
+    let signer = account.signer(mount);
+    let cx = account.cx(mount, &signer);
+    let asked = tokio::time::timeout(VENDOR_BUDGET, account.vendor.standing(&cx, &key.record().into())).await;
+    let asked = asked.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
+    let Standing { switch, hint } = asked.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))?;
+    if !matches!(switch, Switch::On | Switch::Off) {
+        return Err(Invalid::new("key_id", unusable(&switch)).into());
+    }
+    if let Some(hint) = hint.filter(|hint| !fits(&key.secret, hint)) {
+        return Err(
+            Invalid::new("api_key", format!("is not that of key {:?}, which looks like {hint:?}", key.id)).into()
+        );
+    }
+    Ok(switch == Switch::On)
+}
+
+/// Whether a key may be the one that a vendor shows as `sk-a...xyz`. Shown in another way, it may be any.
+fn fits(secret: &str, hint: &str) -> bool {
+    hint.split_once("...").is_none_or(|(start, end)| secret.starts_with(start) && secret.ends_with(end))
+}
+
+/// A row for a key that nobody has and that is to be switched off.
+pub fn returning(mount: &AiMount, set: &str, account: Option<&Account>, key: &LibraryKey) -> Row {
+    let now = mount.clock.now();
+    Row {
+        id: naming::new_id(mount.rng.as_ref()),
+        kind: RowKind::Library,
+        state: State::Revoking,
+        config: account.map(|account| account.name.clone()).unwrap_or_default(),
+        generation: account.map(|account| account.config.generation.clone()).unwrap_or_default(),
+        role: set.to_owned(),
+        entity: String::new(),
+        caller: String::new(),
+        accessor: String::new(),
+        name: String::new(),
+        key: Some(key.record()),
+        created: now,
+        deadline: now,
+        vendor_expiry: None,
+    }
+}
+
+async fn delete(mount: Arc<AiMount>, arguments: KeyName, _: Call) -> Result<Response> {
+    let (set, id) = (arguments.set.0, arguments.key_id.0);
+    let _alone = mount.library_locks.write(&set).await;
+    let Some(key) = LibraryKey::get(&mount, &set, &id).await? else { return Ok(Response::default()) };
+    if key.out(&mount).await?.is_some() {
+        return Err(Error::Invalid(format!(
+            "key {id:?} is checked out: check it in first, see library/manage/{set}/check-in"
+        )));
+    }
+    mount.storage.delete(&key_path(&set, &id)).await?;
+    Ok(Response::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_told_from_another_by_what_the_vendor_shows() {
+        for (hint, right) in
+            [("sk-a...xyz", true), ("sk-b...xyz", false), ("sk-a...xy", false), ("****", true), ("...", true)]
+        {
+            assert_eq!(fits("sk-a0123xyz", hint), right, "{hint}");
+        }
+    }
+}
