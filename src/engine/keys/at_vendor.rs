@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::super::accounts::{Account, Owner};
 use super::super::mount::AiMount;
+use super::super::step::step;
 use super::super::times::VENDOR_BUDGET;
 use super::super::upstream;
 use super::ledger::Row;
@@ -51,6 +52,7 @@ pub async fn end_row(mount: &AiMount, row: Row) -> Result<()> {
         Some(key) => end(mount, &owner, &key.into(), None).await,
         None => Err(Fault::unknown("does not know the key yet")),
     };
+    step("revoke.after-vendor").await;
     match ended {
         Ok(gone) if is_settled(mount, &owner.account, &row, gone) => return mount.ledger.delete(&row.id).await,
         Ok(_) => mount.ledger.keep_for_the_sweep(row).await,

@@ -1,6 +1,7 @@
 //! The crash matrix: the plugin's real process, killed with SIGKILL at each step of minting, renewing and revoking,
 //! for each vendor; and what else may cut a request off.
 
+mod library;
 mod rotation;
 mod scene;
 

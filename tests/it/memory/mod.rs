@@ -8,6 +8,7 @@ mod identity;
 mod keys;
 mod leases;
 mod ledger;
+mod library;
 mod roles;
 mod rotation;
 mod specs;

@@ -89,9 +89,15 @@ impl Bench {
 
 impl Mounted {
     pub async fn send(&self, operation: Operation, path: &str, data: Value) -> Result<Response> {
+        self.send_as(&Caller::default(), operation, path, data).await
+    }
+
+    pub async fn send_as(&self, caller: &Caller, operation: Operation, path: &str, data: Value) -> Result<Response> {
         let mut request = Request::new(operation, path);
         request.data = data.as_object().cloned().unwrap_or_default();
         request.display_name = "token-test".into();
+        caller.accessor.clone_into(&mut request.accessor);
+        caller.entity.clone_into(&mut request.entity_id);
         self.backend.handle(request).await
     }
 
@@ -114,10 +120,19 @@ impl Mounted {
 
     /// A credential as the host would store it.
     pub async fn creds(&self) -> Result<Issued> {
-        let response = self.read("creds/dev").await?;
+        Ok(self.stored(self.read("creds/dev").await?))
+    }
+
+    /// A key of a library as the host would store it.
+    pub async fn check_out(&self, caller: &Caller, set: &str, data: Value) -> Result<Issued> {
+        let path = format!("library/{set}/check-out");
+        Ok(self.stored(self.send_as(caller, Operation::Update, &path, data).await?))
+    }
+
+    fn stored(&self, response: Response) -> Issued {
         let mut lease = response.lease.expect("a lease");
         lease.issue_time = Some(self.clock.now());
-        Ok(Issued { lease, data: response.data.expect("data"), warnings: response.warnings })
+        Issued { lease, data: response.data.expect("data"), warnings: response.warnings }
     }
 
     pub async fn renew(&self, issued: &Issued, increment: Duration) -> Result<Response> {
@@ -147,6 +162,13 @@ impl Mounted {
     pub async fn cleanup(&self) {
         self.backend.cleanup().await;
     }
+}
+
+/// Whose token a request carries; nobody's by default.
+#[derive(Clone, Default)]
+pub struct Caller {
+    pub accessor: String,
+    pub entity: String,
 }
 
 pub struct Issued {

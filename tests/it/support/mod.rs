@@ -6,6 +6,7 @@ pub mod bench;
 pub mod case;
 pub mod client;
 pub mod cluster;
+pub mod console_keys;
 pub mod deps;
 pub mod fault_proxy;
 pub mod issuer;
