@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::support::bench::eventually;
 use crate::support::case::Case;
 use crate::support::cluster::Cluster;
+use crate::support::console_keys;
 use crate::support::node::Node;
 use crate::support::process::is_running;
 use crate::support::server::text;
@@ -337,4 +338,60 @@ async fn a_leader_that_dies_in_two_rotations_leaves_one_credential_and_one_serve
     let lease = cluster.nodes[leader].read("ai/creds/openai").await;
     assert_eq!(try_key(text(&lease, "base_url"), text(&lease, "api_key"), case.model).await, 200);
     assert_eq!(cluster.simulator.live("openai").await, cluster.rows("live").await);
+}
+
+#[tokio::test]
+async fn a_leader_that_dies_in_check_outs_lends_no_key_twice_and_loses_none() {
+    const KEYS: usize = 4;
+    let Some(mut cluster) = Cluster::with(&Case::named("openai")).await else { return };
+    let before = cluster.active().await;
+    let (_, [standby, _]) = cluster.roles().await;
+    let set = "ai/library/team";
+    standby.write("ai/config/console", console_keys::config(&cluster.simulator)).await;
+    standby.write(set, json!({"config": "console", "ttl": "20m"})).await;
+    for number in 1..=KEYS {
+        let key = json!({"api_key": console_keys::secret(number)});
+        standby.write(&format!("{set}/keys/{}", console_keys::id(number)), key).await;
+    }
+    let check_out = format!("{set}/check-out");
+    let kept = standby.write(&check_out, json!({})).await;
+    // One is cut off behind its key's being switched on, and one before.
+    let mut cut_off = Vec::new();
+    for step in ["mint.after-vendor", "mint.after-row"] {
+        cluster.nodes[before].hold_at(step);
+        let (client, path) = (cluster.nodes[before].client.clone(), check_out.clone());
+        cut_off.push(tokio::spawn(async move {
+            let asked = client.try_send("POST", &path, &client.token, &[], Some(json!({})));
+            timeout(CLIENT_PATIENCE, asked).await.is_ok_and(|reply| reply.is_ok_and(|reply| reply.status < 300))
+        }));
+        cluster.nodes[before].held_at(step).await;
+    }
+    cluster.nodes[before].kill_with_plugin();
+    for request in cut_off {
+        assert!(!request.await.expect("no panic"), "it was cut off");
+    }
+    let leader = cluster.active().await;
+    assert_ne!(leader, before);
+    let out = async || console_keys::active(&cluster.simulator).await;
+    let mut lent = vec![kept];
+    while let reply = cluster.nodes[leader].call("POST", &check_out, json!({})).await
+        && reply.status == 200
+    {
+        lent.push(reply.body);
+    }
+    assert_eq!(lent.len(), 2, "two are with those that were cut off");
+    cluster
+        .pass_until(Duration::ZERO, 4 * HOUR, "the others come back", async || {
+            out().await.len() == lent.len() && cluster.nodes[leader].list("ai/keys").await.len() == lent.len()
+        })
+        .await;
+    for _ in lent.len()..KEYS {
+        lent.push(cluster.nodes[leader].write(&check_out, json!({})).await);
+    }
+    let keys: BTreeSet<&str> = lent.iter().map(|lease| text(lease, "key_id")).collect();
+    assert_eq!(keys.len(), KEYS, "each is with one borrower");
+    for lease in &lent {
+        assert!(cluster.nodes[leader].revoke(lease).await.status < 300);
+    }
+    assert!(out().await.is_empty() && cluster.nodes[leader].list("ai/keys").await.is_empty());
 }

@@ -7,6 +7,7 @@ mod help;
 mod hostile;
 mod identity;
 mod leases;
+mod library;
 mod lifecycle;
 pub mod litellm;
 mod oauth2;
