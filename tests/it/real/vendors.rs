@@ -16,11 +16,19 @@ async fn every_plain_vendor_leases_and_ends_its_keys_on_a_real_server() {
         if !known.contains(name) || !example["trust"].is_null() {
             continue;
         }
+        // Those whose API makes no keys are lent from, which `library` asks.
+        if server_says(&stage.server, name, "create").await == "an existing key is switched on" {
+            continue;
+        }
         asked += 1;
         a_lease_lives(&stage.server, name, example).await;
     }
     assert!(asked >= 25, "only {asked} vendors");
     assert!(!stage.server.log().contains("panicked"));
+}
+
+async fn server_says(server: &Client, name: &str, field: &str) -> Value {
+    server.read(&format!("ai/providers/{name}")).await["data"][field].clone()
 }
 
 async fn a_lease_lives(server: &Client, name: &str, example: &Value) {
@@ -35,8 +43,8 @@ async fn a_lease_lives(server: &Client, name: &str, example: &Value) {
     let lease = server.read(&format!("ai/creds/{name}")).await;
     assert!(!text(&lease, "api_key").is_empty() && !text(&lease, "key_name").is_empty(), "{name}");
     assert_eq!(text(&lease, "provider"), name);
-    let provider = server.read(&format!("ai/providers/{name}")).await;
-    let token = provider["data"]["renew"].as_str().expect("text").starts_with("not possible");
+    let renews = server_says(server, name, "renew").await;
+    let token = renews.as_str().expect("text").starts_with("not possible");
     assert_eq!(lease["renewable"], json!(!token), "{name}");
     let renewed = server.renew(&lease, 600).await;
     assert_eq!(renewed.status == 200, !token, "{name}: {}", renewed.body);

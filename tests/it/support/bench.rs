@@ -233,6 +233,8 @@ impl Storage for FaultyStorage {
         if key.starts_with("identity/") {
             self.identity_reads.fetch_add(1, Ordering::SeqCst);
         }
+        // A host's storage takes its time, and others go on meanwhile.
+        tokio::task::yield_now().await;
         self.memory.get(key).await
     }
 
@@ -249,6 +251,7 @@ impl Storage for FaultyStorage {
                 }
             }
         }
+        tokio::task::yield_now().await;
         self.memory.put(entry).await
     }
 

@@ -15,4 +15,5 @@ pub mod script;
 mod single;
 mod specs;
 mod stage;
+mod switched;
 mod tokens;

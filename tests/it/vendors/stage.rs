@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use vault_plugin_secrets_ai::base::{Clock, SystemClock, SystemRng, Time, random_base32, random_hex};
 use vault_plugin_secrets_ai::providers::{
     Account, Cx, End, Fault, Found, Gone, Http, Issued, KeyName, Network, Order, Page, Probe, Purpose, Ref, Scope,
-    Source, Vendor, all, by_name,
+    Source, Standing, Vendor, all, by_name,
 };
 use vault_plugin_secrets_ai::schema::{Field, Values};
 
@@ -182,10 +182,16 @@ pub enum World {
 }
 
 impl Stage {
-    /// Every vendor whose keys can be ended, in each way that it makes them.
+    /// Every vendor that makes keys and ends them, in each way that it makes them.
     pub async fn all() -> Vec<Self> {
         let all = Self::every().await.into_iter();
-        all.filter(|stage| matches!(stage.vendor.about().can.end, End::Delete | End::Deactivate)).collect()
+        all.filter(|stage| stage.vendor.about().can.end == End::Delete).collect()
+    }
+
+    /// Every vendor whose keys are switched on and off.
+    pub async fn switched() -> Vec<Self> {
+        let all = Self::every().await.into_iter();
+        all.filter(|stage| stage.vendor.about().can.source == Source::Activate).collect()
     }
 
     /// Every vendor that gives tokens.
@@ -429,6 +435,14 @@ impl Stage {
     /// Ends a token by its own value.
     pub async fn end_with(&self, issued: &Issued) -> Result<Gone, Fault> {
         self.vendor.end(&self.cx(), &issued.key, Some(&issued.secret)).await
+    }
+
+    pub async fn standing(&self, key: &Ref) -> Result<Standing, Fault> {
+        self.vendor.standing(&self.cx(), key).await
+    }
+
+    pub async fn activate(&self, key: &Ref) -> Result<(), Fault> {
+        self.vendor.activate(&self.cx(), key).await
     }
 
     pub async fn extend(&self, key: &Ref, until: Time) -> Result<Time, Fault> {
