@@ -57,6 +57,8 @@ pub const UNASKED_PROOF: Duration = MINUTE;
 pub const STATIC_TICK: Duration = Duration::from_secs(40);
 /// Shortest time between rotations of a credential by itself: several overlaps.
 pub const SHORTEST_ROOT_ROTATION: Duration = HOUR;
+/// A vendor may take so long to say how a key of a library stands.
+pub const STANDING_BUDGET: Duration = Duration::from_secs(15);
 /// A key of a library that is on while nobody has it is looked at again after so long: it may be on its way off.
 pub const STANDING_WAIT: Duration = Duration::from_secs(1);
 /// A request or a tick waits so long for a vendor to take a credential that it has just made.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::accounts::Owner;
+use super::super::accounts::{Account, Owner};
 use super::super::keys::at_vendor::{end, end_by_name, is_settled, list};
 use super::super::keys::ledger::{AccountId, Row, RowKind, State};
 use super::super::keys::naming;
+use super::super::library::{LibraryKey, LibrarySet, unusable};
 use super::super::mount::AiMount;
 use super::super::times::{LOOKS, TIDY_BUDGET};
 use super::super::upstream;
@@ -18,7 +19,7 @@ use crate::base::rfc3339;
 use crate::form;
 use crate::framework::{Call, ListArgs, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{Find, Found, Gone, KeyName};
+use crate::providers::{Find, Found, Gone, KeyName, Switch};
 use crate::schema::Name;
 
 /// Most entries of either list in an answer.
@@ -28,7 +29,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
     vec![
         Path::new("tidy", "Compare the ledger with the vendors' keys.")
             .describe(
-                "Reports keys at the vendors that carry this mount's tag and have no row (after a restored snapshot), and\nrows whose key is not at the vendor. Nothing is deleted unless delete=true: two clusters restored from one\nsnapshot share the tag, and each would delete the other's keys.",
+                "Reports keys at the vendors that carry this mount's tag and have no row (after a restored snapshot), and\nrows whose key is not at the vendor; and keys of a library that are switched on while nobody has them, which\ndelete=true switches off. Nothing is deleted unless delete=true: two clusters restored from one\nsnapshot share the tag, and each would delete the other's keys.",
             )
             .on(Operation::Update, "Compare, and delete what is left over where delete=true.", tidy),
     ]
@@ -59,6 +60,7 @@ async fn tidy(mount: Arc<AiMount>, arguments: TidyArgs, _: Call) -> Result<Respo
     for (id, owner) in &accounts {
         tidy.compare(id, owner, &rows).await?;
     }
+    tidy.library(only.as_deref()).await?;
     Ok(tidy.into_response())
 }
 
@@ -253,6 +255,65 @@ impl<'a> Tidy<'a> {
                     upstream::text(owner.account.vendor.as_ref(), &fault)
                 )),
             }
+        }
+        Ok(())
+    }
+
+    /// Keys of libraries that are on while nobody has them, or that cannot be lent any more. They carry no name of ours, and
+    /// each is asked about by itself.
+    async fn library(&mut self, only: Option<&str>) -> Result<()> {
+        let mount = self.mount;
+        for name in mount.storage.list("library/sets/").await? {
+            let Some(set) = LibrarySet::get(mount, &name).await? else { continue };
+            let Some(config) = set.config.clone().filter(|config| only.is_none_or(|only| only == config)) else {
+                continue;
+            };
+            let config_lock = mount.config_locks.read(&config).await;
+            let account = match set.account(mount, &name).await {
+                Ok(account) => account,
+                Err(error) => {
+                    self.warnings.push(format!("library set {name:?} was not compared: {error}"));
+                    continue;
+                }
+            };
+            for key in LibraryKey::all(mount, &name).await? {
+                if let Some(account) = account.as_deref().filter(|_| !self.left().is_zero()) {
+                    self.library_key(&config, &name, account, &key.id).await?;
+                }
+            }
+            drop(config_lock);
+        }
+        Ok(())
+    }
+
+    async fn library_key(&mut self, config: &str, set: &str, account: &Account, id: &str) -> Result<()> {
+        let mount = self.mount;
+        let alone = mount.library_locks.write(set).await;
+        // Under the lock nobody checks it out.
+        let Some(key) = LibraryKey::get(mount, set, id).await? else { return Ok(()) };
+        if key.out(mount).await?.is_some() {
+            return Ok(());
+        }
+        let switch = match key.standing(mount, account).await {
+            Ok(standing) => standing.switch,
+            Err(error) => {
+                self.warnings.push(format!("key {id:?} of library set {set:?} was not compared: {error}"));
+                return Ok(());
+            }
+        };
+        if switch == Switch::On {
+            self.keys_without_row.push(json!({"config": config, "library": set, "key_id": id}));
+            if self.delete {
+                self.warnings.extend(key.switch_off(mount, set, account).await?);
+                self.deleted_keys += 1;
+            }
+            return Ok(());
+        }
+        let Some(why) = unusable(&switch).filter(|_| key.quarantine.is_none()) else { return Ok(()) };
+        self.warnings.push(format!("key {id:?} of library set {set:?} {why}"));
+        if self.delete {
+            drop(alone);
+            LibraryKey::quarantine(mount, set, id, why).await?;
         }
         Ok(())
     }

@@ -11,15 +11,14 @@ use super::super::keys::{Mint, naming};
 use super::super::lease::{API_KEY, Internal, Life};
 use super::super::mount::AiMount;
 use super::super::step::step;
-use super::super::times::{STANDING_WAIT, VENDOR_BUDGET};
-use super::super::upstream;
-use super::key::{LibraryKey, Quarantine, folder};
+use super::super::times::{STANDING_BUDGET, STANDING_WAIT};
+use super::key::{LibraryKey, folder, unusable};
 use super::set::LibrarySet;
 use crate::base::rfc3339;
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Lease, Object, Operation, Request, Response, Result};
-use crate::providers::{Expiry, Source, Switch};
+use crate::providers::{Expiry, Source, Standing, Switch};
 use crate::schema::Name;
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -44,7 +43,7 @@ form! {
 
 async fn check_out(mount: Arc<AiMount>, arguments: CheckOutArgs, call: Call) -> Result<Response> {
     let name = arguments.set.0;
-    let ends = mount.clock.monotonic() + VENDOR_BUDGET;
+    let ends = mount.clock.monotonic() + STANDING_BUDGET;
     // Each try that ends without a key has put one into quarantine.
     loop {
         let set = LibrarySet::need(&mount, &name).await?;
@@ -84,7 +83,7 @@ async fn check_one_out(
     if let Some(account) = &account
         && let Err(why) = switch_on(mount, &mint, account, &key).await?
     {
-        quarantine(mount, name, &key.id, why).await?;
+        LibraryKey::quarantine(mount, name, &key.id, why).await?;
         return Ok(None);
     }
     mint.row.state = State::Live;
@@ -153,60 +152,28 @@ async fn switch_on(
     account: &Account,
     key: &LibraryKey,
 ) -> Result<Result<(), String>> {
-    let why = match standing(mount, account, key).await {
-        Ok(Switch::Off) => {
-            return mint.activate(account, &key.record().into()).await.map(Ok);
+    let looked = match key.standing(mount, account).await {
+        Ok(Standing { switch: Switch::On, .. }) => {
+            // It may be on its way off.
+            tokio::time::sleep(STANDING_WAIT).await;
+            key.standing(mount, account).await
         }
+        looked => looked,
+    };
+    let why = match looked.map(|standing| standing.switch) {
+        Ok(Switch::Off) => return mint.activate(account, &key.record().into()).await.map(Ok),
         Ok(Switch::On) => {
-            // Somebody else may be using it: it is switched off.
+            // Somebody else may be using it.
             mount.ledger.let_go(&mint.row.id, None).await?;
             mount.wake_sweep();
-            return Ok(Err("was switched on while nobody had it checked out; it is switched off".into()));
+            return Ok(Err("was switched on while nobody had it checked out, and is switched off again".into()));
         }
-        Ok(switch) => Ok(unusable(&switch)),
+        Ok(switch) => Ok(unusable(&switch).unwrap_or_default()),
         Err(error) => Err(error),
     };
     // Nothing was switched.
     mount.ledger.delete(&mint.row.id).await?;
     why.map(Err)
-}
-
-/// Why a key that stands so cannot be lent, behind "the key".
-pub fn unusable(switch: &Switch) -> String {
-    match switch {
-        Switch::On | Switch::Off => "can be lent".into(),
-        Switch::Dead(state) => format!("is {state} at the vendor, for good"),
-        Switch::Missing => "is not at the vendor any more".into(),
-        Switch::Strange(state) => format!("is {state} at the vendor, of which nothing is known"),
-    }
-}
-
-/// How a free key stands. One that is on is looked at again: it may be switched off this very moment.
-async fn standing(mount: &AiMount, account: &Account, key: &LibraryKey) -> Result<Switch> {
-    let signer = account.signer(mount);
-    let cx = account.cx(mount, &signer);
-    let key = key.record().into();
-    let ask = async || match tokio::time::timeout(VENDOR_BUDGET / 2, account.vendor.standing(&cx, &key)).await {
-        Ok(Ok(standing)) => Ok(standing.switch),
-        Ok(Err(fault)) => Err(upstream::error(account.vendor.as_ref(), fault, None)),
-        Err(_) => Err(Error::Unavailable(format!("{} did not answer in time", account.vendor.about().title))),
-    };
-    match ask().await? {
-        Switch::On => {
-            tokio::time::sleep(STANDING_WAIT).await;
-            ask().await
-        }
-        other => Ok(other),
-    }
-}
-
-/// Lends a key to nobody any more.
-async fn quarantine(mount: &AiMount, set: &str, id: &str, why: String) -> Result<()> {
-    let _alone = mount.library_locks.write(set).await;
-    let Some(key) = LibraryKey::get(mount, set, id).await? else { return Ok(()) };
-    tracing::warn!(mount = mount.tag, set, key_id = id, why, "a key of a library is quarantined");
-    let quarantine = Some(Quarantine { why, since: mount.clock.now() });
-    LibraryKey { quarantine, ..key }.put(mount, set).await
 }
 
 fn answer(row: &Row, account: Option<&Account>, key: &LibraryKey, life: Life) -> Result<Response> {

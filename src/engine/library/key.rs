@@ -1,10 +1,15 @@
 use serde::{Deserialize, Serialize};
 
-use super::super::keys::ledger::{KeyRecord, Row};
+use super::super::accounts::Account;
+use super::super::keys::at_vendor::end_row;
+use super::super::keys::ledger::{KeyRecord, Row, RowKind, State};
+use super::super::keys::naming;
 use super::super::mount::AiMount;
-use super::super::record;
+use super::super::times::STANDING_BUDGET;
+use super::super::{record, upstream};
 use crate::base::{Secret, Time};
 use crate::logical::{Object, Result};
+use crate::providers::{Fault, Standing, Switch};
 
 /// `library/keys/<set>/<id>` in storage: one key. Holds its secret.
 #[derive(Clone, Serialize, Deserialize)]
@@ -74,6 +79,59 @@ impl LibraryKey {
         }
     }
 
+    /// How it stands at the vendor.
+    ///
+    /// # Errors
+    /// What the vendor could not say.
+    pub async fn standing(&self, mount: &AiMount, account: &Account) -> Result<Standing> {
+        let signer = account.signer(mount);
+        let cx = account.cx(mount, &signer);
+        let key = self.record().into();
+        let asked = tokio::time::timeout(STANDING_BUDGET, account.vendor.standing(&cx, &key)).await;
+        let asked = asked.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
+        asked.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))
+    }
+
+    /// Lends it to nobody any more.
+    pub async fn quarantine(mount: &AiMount, set: &str, id: &str, why: String) -> Result<()> {
+        let _alone = mount.library_locks.write(set).await;
+        let Some(key) = Self::get(mount, set, id).await? else { return Ok(()) };
+        tracing::warn!(mount = mount.tag, set, key_id = id, why, "a key of a library is quarantined");
+        let quarantine = Some(Quarantine { why, since: mount.clock.now() });
+        Self { quarantine, ..key }.put(mount, set).await
+    }
+
+    /// Has the vendor switch off a key that is on while nobody has it. To be called with the set's lock held, and the config
+    /// read under its own. A warning where the sweep has to go on.
+    pub async fn switch_off(mut self, mount: &AiMount, set: &str, account: &Account) -> Result<Option<String>> {
+        let now = mount.clock.now();
+        let row = Row {
+            id: naming::new_id(mount.rng.as_ref()),
+            kind: RowKind::Library,
+            state: State::Revoking,
+            config: account.name.clone(),
+            generation: account.config.generation.clone(),
+            role: set.to_owned(),
+            entity: String::new(),
+            caller: String::new(),
+            accessor: String::new(),
+            name: String::new(),
+            key: Some(self.record()),
+            created: now,
+            deadline: now,
+            vendor_expiry: None,
+        };
+        // The row first: what was begun is carried through, whatever becomes of the key's record.
+        mount.ledger.put(&row).await?;
+        self.row = Some(row.id.clone());
+        self.put(mount, set).await?;
+        let _lock = mount.ledger.locks.write(&row.id).await;
+        let ended = end_row(mount, row).await;
+        Ok(ended
+            .err()
+            .map(|error| format!("key {:?} is lent to nobody before the vendor has switched it off: {error}", self.id)))
+    }
+
     pub fn secret(&self) -> Secret {
         self.secret.as_str().into()
     }
@@ -81,5 +139,15 @@ impl LibraryKey {
     /// Where it is at the vendor.
     pub fn record(&self) -> KeyRecord {
         KeyRecord { id: self.id.clone(), extra: Object::new() }
+    }
+}
+
+/// Why a key that stands so cannot be lent, behind "the key".
+pub fn unusable(switch: &Switch) -> Option<String> {
+    match switch {
+        Switch::On | Switch::Off => None,
+        Switch::Dead(state) => Some(format!("is {state} at the vendor, for good")),
+        Switch::Missing => Some("is not at the vendor any more".into()),
+        Switch::Strange(state) => Some(format!("is {state} at the vendor, of which nothing is known")),
     }
 }

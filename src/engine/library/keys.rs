@@ -5,21 +5,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::accounts::Account;
-use super::super::keys::at_vendor::end_row;
-use super::super::keys::ledger::{Row, RowKind, State};
-use super::super::keys::{is_plain, naming};
+use super::super::keys::is_plain;
 use super::super::mount::AiMount;
-use super::super::times::VENDOR_BUDGET;
-use super::super::upstream;
-use super::check_out::unusable;
-use super::key::{LibraryKey, folder, key_path};
+use super::key::{LibraryKey, folder, key_path, unusable};
 use super::set::LibrarySet;
 use super::status::shown;
 use crate::base::{Secret, rfc3339};
 use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{Fault, Standing, Switch};
+use crate::providers::{Standing, Switch};
 use crate::schema::{Invalid, Name, Values};
 
 /// Most keys of a set: a check-out may look at each, 0.3 ms a key.
@@ -117,7 +112,7 @@ async fn write(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Respo
         return Err(Invalid::new("key_id", format!("is one too many: a set has at most {LARGEST_SET} keys")).into());
     }
     check_is_in_no_other(&mount, &name, &set, &id, &secret).await?;
-    let mut key = LibraryKey {
+    let key = LibraryKey {
         id,
         secret: secret.expose().to_owned(),
         row: before.as_ref().and_then(|before| before.row.clone()),
@@ -125,27 +120,18 @@ async fn write(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Respo
         added: before.as_ref().map_or(mount.clock.now(), |before| before.added),
     };
     let on = match &account {
-        Some(account) => check_standing(&mount, account, &key).await?,
-        None => false,
+        Some(account) if check_standing(&mount, account, &key).await? && out.is_none() => Some(account),
+        _ => None,
     };
-    if !on || out.is_some() {
+    let Some(account) = on else {
         key.put(&mount, &name).await?;
         return Ok(Response::default());
-    }
+    };
     if !arguments.switch_off {
         let problem = "is required: the key is switched on at the vendor, and whoever uses it now is cut off; or switch it off there first";
         return Err(Invalid::new("switch_off", problem).into());
     }
-    // The row first: what was begun is carried through, whatever becomes of the key's record.
-    let row = returning(&mount, &name, account.as_deref(), &key);
-    mount.ledger.put(&row).await?;
-    key.row = Some(row.id.clone());
-    key.put(&mount, &name).await?;
-    let _lock = mount.ledger.locks.write(&row.id).await;
-    let warning = match end_row(&mount, row).await {
-        Ok(()) => None,
-        Err(error) => Some(format!("the key is lent to nobody before the vendor has switched it off: {error}")),
-    };
+    let warning = key.switch_off(&mount, &name, account).await?;
     Ok(Response::default().with_warnings(warning))
 }
 
@@ -174,18 +160,13 @@ async fn check_is_in_no_other(mount: &AiMount, name: &str, set: &LibrarySet, id:
 
 /// Whether a key is on, where the vendor has it and it can be lent.
 async fn check_standing(mount: &AiMount, account: &Account, key: &LibraryKey) -> Result<bool> {
-    let signer = account.signer(mount);
-    let cx = account.cx(mount, &signer);
-    let asked = tokio::time::timeout(VENDOR_BUDGET, account.vendor.standing(&cx, &key.record().into())).await;
-    let asked = asked.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
-    let Standing { switch, hint } = asked.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))?;
-    if !matches!(switch, Switch::On | Switch::Off) {
-        return Err(Invalid::new("key_id", unusable(&switch)).into());
+    let Standing { switch, hint } = key.standing(mount, account).await?;
+    if let Some(problem) = unusable(&switch) {
+        return Err(Invalid::new("key_id", problem).into());
     }
     if let Some(hint) = hint.filter(|hint| !fits(&key.secret, hint)) {
-        return Err(
-            Invalid::new("api_key", format!("is not that of key {:?}, which looks like {hint:?}", key.id)).into()
-        );
+        let problem = format!("is not that of key {:?}, which looks like {hint:?}", key.id);
+        return Err(Invalid::new("api_key", problem).into());
     }
     Ok(switch == Switch::On)
 }
@@ -193,27 +174,6 @@ async fn check_standing(mount: &AiMount, account: &Account, key: &LibraryKey) ->
 /// Whether a key may be the one that a vendor shows as `sk-a...xyz`. Shown in another way, it may be any.
 fn fits(secret: &str, hint: &str) -> bool {
     hint.split_once("...").is_none_or(|(start, end)| secret.starts_with(start) && secret.ends_with(end))
-}
-
-/// A row for a key that nobody has and that is to be switched off.
-pub fn returning(mount: &AiMount, set: &str, account: Option<&Account>, key: &LibraryKey) -> Row {
-    let now = mount.clock.now();
-    Row {
-        id: naming::new_id(mount.rng.as_ref()),
-        kind: RowKind::Library,
-        state: State::Revoking,
-        config: account.map(|account| account.name.clone()).unwrap_or_default(),
-        generation: account.map(|account| account.config.generation.clone()).unwrap_or_default(),
-        role: set.to_owned(),
-        entity: String::new(),
-        caller: String::new(),
-        accessor: String::new(),
-        name: String::new(),
-        key: Some(key.record()),
-        created: now,
-        deadline: now,
-        vendor_expiry: None,
-    }
 }
 
 async fn delete(mount: Arc<AiMount>, arguments: KeyName, _: Call) -> Result<Response> {

@@ -13,7 +13,9 @@ mod set;
 mod sets;
 mod status;
 
+pub use key::{LibraryKey, unusable};
 pub use leases::{renew, revoke};
+pub use set::LibrarySet;
 
 use super::mount::AiMount;
 use crate::framework::Path;
