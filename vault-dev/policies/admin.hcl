@@ -17,6 +17,17 @@ path "ai/rotate-role/*" {
   capabilities = ["update"]
 }
 
+# Keys that are lent, and who has which. Each path by itself: ai/library/<set>/check-out is not here.
+path "ai/library/+" {
+  capabilities = ["create", "read", "update", "patch", "delete", "list"]
+}
+path "ai/library/+/keys/*" {
+  capabilities = ["create", "read", "update", "delete", "list"]
+}
+path "ai/library/+/status" {
+  capabilities = ["read"]
+}
+
 # What was made and for whom, and what the vendors can do. Ending a key is for who is on call.
 path "ai/keys/*" {
   capabilities = ["read", "list"]

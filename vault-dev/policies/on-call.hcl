@@ -9,6 +9,14 @@ path "ai/info" {
   capabilities = ["read"]
 }
 
+# Who has which key of a library; and back with one, whoever has it.
+path "ai/library/+/status" {
+  capabilities = ["read"]
+}
+path "ai/library/manage/+/check-in" {
+  capabilities = ["update"]
+}
+
 # Only to look. A CLI sends "false" and an API's client false, and neither is taken for the other.
 path "ai/tidy" {
   capabilities = ["update"]
@@ -18,14 +26,17 @@ path "ai/tidy" {
   }
 }
 
-# Which leases a role has; the server asks for sudo, since an id is all that it takes to end a lease.
+# Which leases a role or a set has; the server asks for sudo, since an id is all that it takes to end a lease.
 path "sys/leases/lookup/ai/creds/*" {
+  capabilities = ["list", "sudo"]
+}
+path "sys/leases/lookup/ai/library/*" {
   capabilities = ["list", "sudo"]
 }
 path "sys/leases/lookup" {
   capabilities = ["update"]
   allowed_parameters = {
-    "lease_id" = ["ai/creds/*"]
+    "lease_id" = ["ai/creds/*", "ai/library/*"]
   }
 }
 
@@ -34,7 +45,7 @@ path "sys/leases/lookup" {
 path "sys/leases/revoke" {
   capabilities = ["update"]
   allowed_parameters = {
-    "lease_id" = ["ai/creds/*"]
+    "lease_id" = ["ai/creds/*", "ai/library/*"]
     "sync"     = []
   }
 }

@@ -16,10 +16,10 @@ use crate::schema::{Invalid, Kind, Name};
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
-        Path::new("library/manage/{set}/check-in", "Check in keys, whoever has them.")
+        Path::new("library/manage/{name}/check-in", "Check in keys, whoever has them.")
             .describe("Takes keys back from whoever has checked them out, and switches them off where the set has a config.")
             .on(Operation::Update, "Check in keys, whoever has them.", manage),
-        Path::new("library/{set}/check-in", "Check in keys that the caller has checked out.")
+        Path::new("library/{name}/check-in", "Check in keys that the caller has checked out.")
             .describe(
                 "Gives keys back before their leases end. Only who has checked a key out may check it in, by the same entity or\nthe same token, unless the set has disable_check_in_enforcement. The leases stay in Vault until they end, and\ncannot be renewed.",
             )
@@ -31,7 +31,7 @@ form! {
     /// Which keys are given back.
     pub struct CheckInArgs {
         /// Name of the library set.
-        set: Name,
+        name: Name,
         /// Ids of the keys, as check-out answered with them.
         #[default("the one key that the caller has checked out")]
         key_ids: Option<Vec<String>>,
@@ -39,13 +39,13 @@ form! {
 }
 
 async fn check_in(mount: Arc<AiMount>, arguments: CheckInArgs, call: Call) -> Result<Response> {
-    let set = LibrarySet::need(&mount, &arguments.set.0).await?;
+    let set = LibrarySet::need(&mount, &arguments.name.0).await?;
     let anybody = set.disable_check_in_enforcement;
     take_back(&mount, arguments, |row| anybody || is_borrower(row, &call.request)).await
 }
 
 async fn manage(mount: Arc<AiMount>, arguments: CheckInArgs, _: Call) -> Result<Response> {
-    LibrarySet::need(&mount, &arguments.set.0).await?;
+    LibrarySet::need(&mount, &arguments.name.0).await?;
     take_back(&mount, arguments, |_| true).await
 }
 
@@ -56,7 +56,7 @@ fn is_borrower(row: &Row, request: &Request) -> bool {
 }
 
 async fn take_back(mount: &AiMount, arguments: CheckInArgs, may: impl Fn(&Row) -> bool) -> Result<Response> {
-    let set = arguments.set.0;
+    let set = arguments.name.0;
     let mut rows = Vec::new();
     match arguments.key_ids {
         Some(ids) => {

@@ -23,7 +23,7 @@ use crate::schema::Name;
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
-        Path::new("library/{set}/check-out", "Check out a key of a set.")
+        Path::new("library/{name}/check-out", "Check out a key of a set.")
             .describe(
                 "Lends one of the set's keys, as a lease: nobody else gets it until it is checked in, or the lease ends. Where the\nset has a config, the key is switched on for that time.",
             )
@@ -35,14 +35,14 @@ form! {
     /// A request for a key of a set.
     pub struct CheckOutArgs {
         /// Name of the library set.
-        set: Name,
+        name: Name,
         /// Life of this lease, in place of the set's ttl; at most the set's max_ttl, or its ttl where it has none.
         ttl: Option<Duration>,
     }
 }
 
 async fn check_out(mount: Arc<AiMount>, arguments: CheckOutArgs, call: Call) -> Result<Response> {
-    let name = arguments.set.0;
+    let name = arguments.name.0;
     let ends = mount.clock.monotonic() + STANDING_BUDGET;
     // Each try that ends without a key has put one into quarantine.
     loop {

@@ -22,12 +22,12 @@ const LARGEST_SET: usize = 1000;
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
-        Path::new("library/{set}/keys/", "List the keys of a library set.").on(
+        Path::new("library/{name}/keys/", "List the keys of a library set.").on(
             Operation::List,
             "List the keys of a library set.",
             list,
         ),
-        Path::new("library/{set}/keys/{key_id}", "Manage a key of a library set.")
+        Path::new("library/{name}/keys/{key_id}", "Manage a key of a library set.")
             .describe(
                 "A key that somebody else has made. Writing one adds it, or has another value of it lent from then on, or ends its\nquarantine. Where the set has a config the vendor is asked how the key stands: it has to be off, or switch_off=true\nhas it switched off. Deleting a key takes it out of the set; it stays at the vendor as it is.",
             )
@@ -41,7 +41,7 @@ form! {
     /// A key of a set.
     pub struct KeyArgs {
         /// Name of the library set.
-        set: Name,
+        name: Name,
         /// Id of the key at the vendor; any name where the set has no config.
         key_id: Name,
         /// The key itself. Required when it is added.
@@ -53,26 +53,40 @@ form! {
 }
 
 form! {
+    /// Whose keys are listed, and which part of them.
+    pub struct KeyListArgs {
+        /// Name of the library set.
+        name: Name,
+        /// Lists only what comes after this entry.
+        after: Option<String>,
+        /// Lists at most so many entries.
+        #[default("all")]
+        limit: Option<i64>,
+    }
+}
+
+form! {
     /// The key alone.
     pub struct KeyName {
         /// Name of the library set.
-        set: Name,
+        name: Name,
         /// Id of the key at the vendor.
         key_id: Name,
     }
 }
 
 async fn exists(mount: Arc<AiMount>, values: Values) -> Result<bool> {
-    Ok(LibraryKey::get(&mount, values.need("set")?, values.need("key_id")?).await?.is_some())
+    Ok(LibraryKey::get(&mount, values.need("name")?, values.need("key_id")?).await?.is_some())
 }
 
-async fn list(mount: Arc<AiMount>, arguments: ListArgs, call: Call) -> Result<Response> {
-    let set = call.values.need("set")?;
-    Ok(Response::list(page(mount.storage.as_ref(), &folder(set), &arguments).await?, Object::new()))
+async fn list(mount: Arc<AiMount>, arguments: KeyListArgs, _: Call) -> Result<Response> {
+    let KeyListArgs { name, after, limit } = arguments;
+    let ids = page(mount.storage.as_ref(), &folder(&name.0), &ListArgs { after, limit }).await?;
+    Ok(Response::list(ids, Object::new()))
 }
 
 async fn read(mount: Arc<AiMount>, arguments: KeyName, _: Call) -> Result<Response> {
-    let key = LibraryKey::get(&mount, &arguments.set.0, &arguments.key_id.0).await?;
+    let key = LibraryKey::get(&mount, &arguments.name.0, &arguments.key_id.0).await?;
     let Some(key) = key else { return Ok(Response::default()) };
     let Value::Object(mut data) = shown(&mount, &key).await? else { return Ok(Response::default()) };
     data.insert("added".into(), json!(rfc3339(key.added)));
@@ -80,7 +94,7 @@ async fn read(mount: Arc<AiMount>, arguments: KeyName, _: Call) -> Result<Respon
 }
 
 async fn write(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Response> {
-    let (name, id) = (arguments.set.0, arguments.key_id.0);
+    let (name, id) = (arguments.name.0, arguments.key_id.0);
     let set = LibrarySet::need(&mount, &name).await?;
     // In the order of a check-out: the config, then the set.
     let _config_lock = match &set.config {
@@ -177,7 +191,7 @@ fn fits(secret: &str, hint: &str) -> bool {
 }
 
 async fn delete(mount: Arc<AiMount>, arguments: KeyName, _: Call) -> Result<Response> {
-    let (set, id) = (arguments.set.0, arguments.key_id.0);
+    let (set, id) = (arguments.name.0, arguments.key_id.0);
     let _alone = mount.library_locks.write(&set).await;
     let Some(key) = LibraryKey::get(&mount, &set, &id).await? else { return Ok(Response::default()) };
     if key.out(&mount).await?.is_some() {

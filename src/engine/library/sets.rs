@@ -17,7 +17,7 @@ use crate::schema::{Change, Invalid, Name, Values};
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
         Path::new("library/", "List the library sets.").on(Operation::List, "List the library sets.", list),
-        Path::new("library/{set}", "Manage a library set.")
+        Path::new("library/{name}", "Manage a library set.")
             .describe(
                 "A set of keys that somebody else has made, each lent to one borrower at a time: library/<set>/check-out. With a\nconfig whose vendor switches keys on and off, a key is on only while it is checked out. Without one the keys may be\nof any vendor; a borrower who keeps a copy can go on using it.\nKeys are added at library/<set>/keys/<key_id>. Deleting a set leaves its keys at the vendor, switched off.",
             )
@@ -32,7 +32,7 @@ form! {
     /// Fields of a library set.
     pub struct SetArgs {
         /// Name of the library set.
-        set: Name,
+        name: Name,
         /// Name of the account (config/<name>) that switches the set's keys on and off. It stays as it is once the set is there.
         #[default("none: keys of any vendor, which nobody switches")]
         config: Change<Name>,
@@ -52,12 +52,12 @@ form! {
     /// The name alone.
     pub struct SetName {
         /// Name of the library set.
-        set: Name,
+        name: Name,
     }
 }
 
 async fn exists(mount: Arc<AiMount>, values: Values) -> Result<bool> {
-    Ok(LibrarySet::get(&mount, values.need("set")?).await?.is_some())
+    Ok(LibrarySet::get(&mount, values.need("name")?).await?.is_some())
 }
 
 async fn list(mount: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Response> {
@@ -65,7 +65,7 @@ async fn list(mount: Arc<AiMount>, arguments: ListArgs, _: Call) -> Result<Respo
 }
 
 async fn read(mount: Arc<AiMount>, arguments: SetName, _: Call) -> Result<Response> {
-    let name = &arguments.set.0;
+    let name = &arguments.name.0;
     let Some(set) = LibrarySet::get(&mount, name).await? else { return Ok(Response::default()) };
     let mut data = Object::new();
     for (field, value) in [
@@ -81,9 +81,9 @@ async fn read(mount: Arc<AiMount>, arguments: SetName, _: Call) -> Result<Respon
 }
 
 async fn write(mount: Arc<AiMount>, arguments: SetArgs, call: Call) -> Result<Response> {
-    let name = arguments.set.0;
+    let name = arguments.name.0;
     if name == "manage" {
-        return Err(Invalid::new("set", "cannot be manage: library/manage/<set>/check-in is a path").into());
+        return Err(Invalid::new("name", "cannot be manage: library/manage/<set>/check-in is a path").into());
     }
     let _alone = mount.library_locks.write(&name).await;
     let before = LibrarySet::get(&mount, &name).await?;
@@ -114,7 +114,7 @@ async fn write(mount: Arc<AiMount>, arguments: SetArgs, call: Call) -> Result<Re
 }
 
 async fn delete(mount: Arc<AiMount>, arguments: SetName, _: Call) -> Result<Response> {
-    let name = arguments.set.0;
+    let name = arguments.name.0;
     let _alone = mount.library_locks.write(&name).await;
     let Some(set) = LibrarySet::get(&mount, &name).await? else { return Ok(Response::default()) };
     let keys = LibraryKey::all(&mount, &name).await?;
@@ -133,8 +133,8 @@ async fn delete(mount: Arc<AiMount>, arguments: SetName, _: Call) -> Result<Resp
     mount.storage.delete(&set_key(&name)).await?;
     let kept = match keys.len() {
         0 => None,
-        count if set.config.is_some() => Some(format!("{count} keys stay at the vendor, switched off")),
-        count => Some(format!("{count} keys stay at their vendors, and go on working")),
+        count if set.config.is_some() => Some(format!("keys that stay at the vendor, switched off: {count}")),
+        count => Some(format!("keys that stay at their vendors, and go on working: {count}")),
     };
     Ok(Response::default().with_warnings(kept))
 }

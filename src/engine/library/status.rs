@@ -15,7 +15,7 @@ use crate::logical::{Object, Operation, Response, Result};
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
-        Path::new("library/{set}/status", "Who has which key of a set.")
+        Path::new("library/{name}/status", "Who has which key of a set.")
             .describe(
                 "Each key by its id at the vendor: whether it is available, and who has it. A key that was found switched on\nwhile nobody had it, or that is not at the vendor any more, is quarantined: it is lent to nobody until it is\nwritten to library/<set>/keys/<key_id> again.",
             )
@@ -24,7 +24,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
 }
 
 async fn status(mount: Arc<AiMount>, arguments: SetName, _: Call) -> Result<Response> {
-    let name = &arguments.set.0;
+    let name = &arguments.name.0;
     LibrarySet::need(&mount, name).await?;
     let mut data = Object::new();
     for key in LibraryKey::all(&mount, name).await? {

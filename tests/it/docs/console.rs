@@ -7,6 +7,7 @@ use std::time::Duration;
 use vault_plugin_secrets_ai::providers;
 
 use super::redact::Redactor;
+use crate::support::console_keys;
 use crate::support::deps;
 use crate::support::node::{BINARY, plugin_binary};
 use crate::support::server::{ROOT, Stage};
@@ -47,6 +48,7 @@ impl Console {
             .envs([("OPENAI_ADMIN_KEY", OPENAI), ("OPENROUTER_MANAGEMENT_KEY", OPENROUTER)])
             .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)])
             .env("ANTHROPIC_ADMIN_TOKEN", ANTHROPIC)
+            .env("ANTHROPIC_ADMIN_KEY", console_keys::ADMIN)
             .env("CLIENT_SECRET", "oauth2-client-secret-simulator-0001");
         let redactor = Redactor::new(&stage.server.url, &stage.simulator.url);
         Self::start(shell, redactor)
@@ -138,7 +140,7 @@ impl Console {
                 // The others' pages name their URLs.
                 let field = vendor.about().account.iter().find(|field| field.name == "api_url");
                 let Some(url) = field.and_then(|field| field.default.as_deref()) else { return command.to_owned() };
-                let url = self.redactor.filled(url);
+                let url = self.redactor.at_simulator(&vendor.about().name, url);
                 format!("{command} api_url={url}")
             }
             _ => command.to_owned(),

@@ -28,6 +28,7 @@ const IDENTITY: &str = "docs/identity.md";
 const FEDERATION: &str = "docs/federation.md";
 const OAUTH2: &str = "docs/oauth2.md";
 const ROTATION: &str = "docs/rotation.md";
+const LIBRARY: &str = "docs/library.md";
 const AGENT: &str = "docs/agent.md";
 const KUBERNETES: &str = "docs/kubernetes.md";
 const VENDORS: &str = "docs/vendors.md";
@@ -89,6 +90,11 @@ async fn the_page_on_oauth2_is_true() {
 #[tokio::test]
 async fn the_page_on_rotation_is_true() {
     check(ROTATION, with_a_role().await).await;
+}
+
+#[tokio::test]
+async fn the_page_on_the_library_is_true() {
+    check(LIBRARY, Stage::new().await).await;
 }
 
 #[tokio::test]
@@ -156,6 +162,7 @@ fn every_page_is_checked_and_every_link_leads_somewhere() {
         FEDERATION,
         OAUTH2,
         ROTATION,
+        LIBRARY,
         AGENT,
         KUBERNETES,
         VENDORS,

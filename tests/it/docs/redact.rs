@@ -22,6 +22,8 @@ const URLS: [(&str, &str); 5] = [
     ("https://api.anthropic.com", "/anthropic"),
     ("https://ai.example.com", "/oauth2"),
 ];
+/// A vendor whose URL is another's too, and where it is at the simulator.
+const SECOND: (&str, &str, &str) = ("anthropic-console", "https://api.anthropic.com", "/anthropic-console");
 /// Starts of values that are random after it.
 const PREFIXES: [&str; 10] =
     ["idp_", "fdis_", "fdrl_", "sk-ant-oat01-", "sk-svcacct-", "sk-or-v1-", "sk-", "key_", "svc_", "oat_"];
@@ -39,6 +41,8 @@ const ROWS: [&str; 3] = ["generation", "uptime", "host_version"];
 /// Makes outputs the same in each run: ids, keys and times become `…`, the simulator the vendor.
 pub struct Redactor {
     stand_ins: Vec<(&'static str, String)>,
+    /// Where the second vendor of one URL is; empty where there is none.
+    second: String,
     /// The last word that was shown so.
     seen: BTreeMap<String, String>,
 }
@@ -48,14 +52,19 @@ impl Redactor {
         let urls = URLS.iter().map(|(shown, path)| (*shown, format!("{simulator}{path}")));
         let ids = STAND_INS.iter().map(|(shown, actual)| (*shown, (*actual).to_owned()));
         let stand_ins = urls.chain(ids).chain([(SERVER, server.to_owned())]).collect();
-        Self { stand_ins, seen: BTreeMap::new() }
+        Self { stand_ins, second: format!("{simulator}{}", SECOND.2), seen: BTreeMap::new() }
     }
 
     /// For a page whose server has this port and whose simulator has the second one after it.
     pub fn of_a_newcomer(port: u16) -> Self {
         let simulator = ("http://127.0.0.1:8202", format!("http://127.0.0.1:{}", port + 2));
         let stand_ins = vec![(SERVER, format!("http://127.0.0.1:{port}")), simulator];
-        Self { stand_ins, seen: BTreeMap::new() }
+        Self { stand_ins, second: String::new(), seen: BTreeMap::new() }
+    }
+
+    /// Where a vendor of this URL is at the simulator.
+    pub fn at_simulator(&self, vendor: &str, url: &str) -> String {
+        if vendor == SECOND.0 { self.second.clone() } else { self.filled(url) }
     }
 
     /// A command of a page as it is run.
@@ -79,7 +88,11 @@ impl Redactor {
 
     /// An output as a page shows it.
     pub fn shown(&mut self, output: &str) -> String {
-        let output = self.stand_ins.iter().fold(output.to_owned(), |text, (shown, actual)| text.replace(actual, shown));
+        let output = match self.second.as_str() {
+            "" => output.to_owned(),
+            second => output.replace(second, SECOND.1),
+        };
+        let output = self.stand_ins.iter().fold(output, |text, (shown, actual)| text.replace(actual, shown));
         let lines = output.lines().filter(|line| !line.starts_with(WAITING));
         let lines: Vec<String> = lines.map(|line| self.line(line)).collect();
         lines.join("\n")

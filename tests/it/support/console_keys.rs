@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::simulator::{Simulator, plain_client};
 
-const ADMIN: &str = "sk-ant-admin01-simulator-0001";
+pub const ADMIN: &str = "sk-ant-admin01-simulator-0001";
 
 /// The account of the console.
 pub fn config(simulator: &Simulator) -> Value {

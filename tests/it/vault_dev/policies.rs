@@ -7,7 +7,7 @@ use crate::support::case::Case;
 use crate::support::server::{Stage, text};
 
 /// Whether it is allowed; method, path and body. `{app-dev}` in a text stands for the id of a fresh lease of that role,
-/// `{row}` for the id of a fresh key's row.
+/// `{pool}` for that of a key that is lent, `{row}` for the id of a fresh key's row.
 type Attempt = (bool, &'static str, &'static str, Value);
 
 const YES: bool = true;
@@ -54,6 +54,16 @@ fn admin() -> Vec<Attempt> {
         (NO, "GET", "ai/static-creds/new", NONE),
         (YES, "DELETE", "ai/static-roles/new", NONE),
         (YES, "POST", "ai/config/openai/rotate-root", json!({})),
+        (YES, "POST", "ai/library/new", json!({"ttl": "5m"})),
+        (YES, "GET", "ai/library/new", NONE),
+        (YES, "LIST", "ai/library", NONE),
+        (YES, "POST", "ai/library/new/keys/one", json!({"api_key": "gsk_new"})),
+        (YES, "LIST", "ai/library/new/keys", NONE),
+        (YES, "GET", "ai/library/new/status", NONE),
+        (NO, "POST", "ai/library/new/check-out", json!({})),
+        (NO, "POST", "ai/library/manage/pool/check-in", json!({})),
+        (YES, "DELETE", "ai/library/new/keys/one", NONE),
+        (YES, "DELETE", "ai/library/new", NONE),
         (YES, "GET", "ai/keys/{row}", NONE),
         (YES, "LIST", "ai/keys", NONE),
         (NO, "DELETE", "ai/keys/{row}", NONE),
@@ -156,7 +166,14 @@ fn on_call() -> Vec<Attempt> {
         (NO, "POST", "ai/tidy", json!({"delete": true})),
         (NO, "POST", "ai/tidy", json!({"delete": "true"})),
         (NO, "POST", "ai/tidy", json!({"delete": 1})),
+        (YES, "GET", "ai/library/pool/status", NONE),
+        (YES, "POST", "ai/library/manage/pool/check-in", json!({"key_ids": ["one"]})),
+        (NO, "POST", "ai/library/pool/check-in", json!({})),
+        (NO, "POST", "ai/library/pool/check-out", json!({})),
+        (NO, "POST", "ai/library/pool/keys/one", json!({})),
         (YES, "LIST", "sys/leases/lookup/ai/creds/app-dev", NONE),
+        (YES, "LIST", "sys/leases/lookup/ai/library/pool/check-out", NONE),
+        (YES, "PUT", "sys/leases/revoke", json!({"lease_id": "{pool}", "sync": true})),
         (NO, "LIST", "sys/leases/lookup/auth/token/create", NONE),
         (YES, "PUT", "sys/leases/lookup", json!({"lease_id": "{app-prod}"})),
         (YES, "PUT", "sys/leases/revoke", json!({"lease_id": "{app-prod}", "sync": true})),
@@ -242,6 +259,9 @@ async fn stage() -> Stage {
         body["max_ttl"] = "4h".into();
         stage.server.write(&format!("ai/roles/{role}"), body).await;
     }
+    stage.server.write("ai/library/pool", json!({"ttl": "10m"})).await;
+    stage.server.write("ai/library/pool/keys/one", json!({"api_key": "gsk_pool"})).await;
+    stage.server.write("ai/library/pool/check-out", json!({})).await;
     stage
 }
 
@@ -269,6 +289,10 @@ async fn filled(stage: &Stage, path: &str, body: &Value) -> (String, Value) {
             let lease = stage.server.read(&format!("ai/creds/{role}")).await;
             body = body.replace(&mark, lease["lease_id"].as_str().expect("an id"));
         }
+    }
+    if body.contains("{pool}") {
+        let lease = stage.server.write("ai/library/pool/check-out", json!({})).await;
+        body = body.replace("{pool}", lease["lease_id"].as_str().expect("an id"));
     }
     if path.contains("{row}") {
         let lease = stage.server.read("ai/creds/app-dev").await;
