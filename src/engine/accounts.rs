@@ -133,7 +133,7 @@ pub fn retired_key(name: &str, generation: &str) -> String {
 /// What to do where nobody can ask the vendor about a key any more.
 pub fn account_is_gone(of: &AccountId) -> Error {
     Error::Unavailable(format!(
-        "the account of config {:?} that made this key is not stored any more: delete the key at the vendor, then `lease revoke -force -prefix` its lease, or its row under keys/ with force=true",
+        "the account of config {:?} that made this key is not stored any more: delete the key at the vendor, then its row under keys/ with force=true, and `lease revoke -force -prefix` its lease",
         of.config
     ))
 }

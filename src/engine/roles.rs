@@ -125,8 +125,10 @@ async fn write(mount: Arc<AiMount>, arguments: RoleArgs, call: Call) -> Result<R
     let account = allowed_account(&mount, &name, arguments.config, stored.as_ref().map(|role| &role.config)).await?;
     let about = account.vendor.about();
     if !about.can.purposes.contains(&Purpose::Lease) {
-        let problem =
-            format!("is an account at {}, whose API makes no keys: see library/ for those that exist", about.title);
+        let problem = match about.can.purposes.contains(&Purpose::Static) {
+            true => format!("is an account at {}, whose keys are not leased: see static-roles/", about.title),
+            false => format!("is an account at {}, whose API makes no keys: see library/", about.title),
+        };
         return Err(Invalid::new("config", problem).into());
     }
     let limits = stored.as_ref().map_or(Role::NO_LIMITS, Role::limits).changed(arguments.ttl, arguments.max_ttl)?;

@@ -38,7 +38,7 @@ macro_rules! defined {
     };
 }
 
-static VENDORS: [Listed; 35] = [
+static VENDORS: [Listed; 36] = [
     Listed::new("openai", || Arc::new(openai::OpenAi)),
     Listed::new("openai-federated", || Arc::new(federation::openai())),
     Listed::new("anthropic", || Arc::new(federation::anthropic())),
@@ -61,6 +61,7 @@ static VENDORS: [Listed; 35] = [
     Listed::new("databricks-oauth", || Arc::new(oauth2::OAuth2::databricks())),
     defined!("portkey"),
     Listed::new("azure-openai", || Arc::new(oauth2::OAuth2::azure_openai())),
+    defined!("azure-openai-keys"),
     defined!("baseten"),
     defined!("langfuse"),
     defined!("weaviate"),

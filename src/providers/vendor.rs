@@ -143,6 +143,8 @@ pub enum End {
     BySecret,
     /// Switched off.
     Deactivate,
+    /// Its slot gets another value, which nobody is told.
+    Regenerate,
     /// Only by its expiry.
     Expires,
 }
@@ -156,6 +158,8 @@ pub enum Find {
     ByOurId,
     /// It cannot be.
     Never,
+    /// It need not be: a value whose answer was lost is with nobody.
+    Unneeded,
 }
 
 /// The vendor's own expiry of a key: the safety net when Vault is down.
@@ -208,6 +212,8 @@ pub struct Order<'a> {
     pub scope: &'a Scope,
     /// When the vendor itself should end the key; none where the vendor cannot.
     pub until: Option<Time>,
+    /// The key that must go on working beside it: where keys are values of slots, another slot is taken.
+    pub keeps: Option<&'a Ref>,
 }
 
 /// Where a key is at the vendor: all that `end` and `extend` need. JSON with a version, no secret: it is
@@ -276,7 +282,8 @@ impl Gone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub switch: Switch,
-    /// What the vendor shows of the key's value, such as `sk-a...xyz`; none where it shows nothing.
+    /// What the vendor shows of the key's value, such as `sk-a...xyz`; none where it shows nothing. To compare with: it may
+    /// be any text.
     pub hint: Option<String>,
 }
 

@@ -42,7 +42,7 @@ impl Direct {
         let name = KeyName(format!("direct-{}", self.made.fetch_add(1, Ordering::Relaxed)));
         let limits = self.vendor.about().can.expiry.limits();
         let until = limits.map(|limits| Utc::now() + limits.shortest.max(std::time::Duration::from_secs(4200)));
-        let order = Order { purpose: Purpose::Lease, name: &name, scope: &self.scope, until };
+        let order = Order { purpose: Purpose::Lease, name: &name, scope: &self.scope, until, keeps: None };
         self.vendor.issue(&self.cx(), &order).await.expect("a key")
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::keys::at_vendor::{end, end_by_name, is_settled, list as list_vendor};
-use super::super::keys::ledger::{Row, State};
+use super::super::keys::at_vendor::{end, end_by_name, end_row, is_settled, list as list_vendor};
+use super::super::keys::ledger::{Row, RowKind, State};
 use super::super::mount::AiMount;
 use super::super::rotation;
 use super::super::times::VENDOR_BUDGET;
@@ -19,6 +19,7 @@ use crate::schema::Name;
 
 /// Most keys of a list that are each looked at, 0.15 ms each: a list must not take long.
 const INFO_LIMIT: usize = 500;
+const LEASE_STAYS: &str = "the key's lease stays in Vault until it is revoked or ends";
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -29,7 +30,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
         ),
         Path::new("keys/{id}", "Look at one key, or end it now.")
             .describe(
-                "state is minting (the vendor is being asked, or its answer was lost), live, or revoking (its revocation\nfailed and is tried again). DELETE deletes the key at the vendor now; its lease stays in Vault until it ends.\nOne that a config or a static role holds is replaced there, and not deleted here.\nforce=true drops the row only, for a vendor account that is gone for good.",
+                "state is minting (the vendor is being asked, or its answer was lost), live, or revoking (its revocation\nfailed and is tried again). DELETE deletes the key at the vendor now; its lease stays in Vault until it ends.\nOne that a config or a static role holds is replaced there, and not deleted here; one of a library is switched off.\nforce=true drops the row only, for a vendor account that is gone for good.",
             )
             .on(Operation::Read, "Look at a key.", read)
             .on(Operation::Delete, "Delete a key at the vendor now.", delete),
@@ -92,7 +93,9 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     }
     if arguments.force {
         mount.ledger.delete(&id).await?;
-        let warning = format!("only the row was dropped: the key named {:?} may live on at the vendor", row.name);
+        // A key of a library has no name of ours.
+        let named = row.key.as_ref().map(|key| &key.id).filter(|_| row.name.is_empty()).unwrap_or(&row.name);
+        let warning = format!("only the row was dropped: the key named {named:?} may live on at the vendor");
         return Ok(Response::default().with_warnings([warning]));
     }
     if row.state == State::Expiring {
@@ -101,10 +104,9 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
             rfc3339(row.deadline)
         )));
     }
-    if !row.has_account() {
-        // No vendor knows it: it is back with this.
-        mount.ledger.delete(&id).await?;
-        return Ok(Response::default());
+    if row.kind == RowKind::Library {
+        end_row(&mount, row).await?;
+        return Ok(Response::default().with_warnings([LEASE_STAYS.to_owned()]));
     }
     let owner = mount.owner(&row.account()).await?;
     let refused = |fault| upstream::error(owner.account.vendor.as_ref(), fault, None);
@@ -128,7 +130,7 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     } else {
         mount.ledger.keep_for_the_sweep(row).await;
     }
-    Ok(Response::default().with_warnings(["the key's lease stays in Vault until it is revoked or ends".to_owned()]))
+    Ok(Response::default().with_warnings([LEASE_STAYS.to_owned()]))
 }
 
 /// When the key's lease ends; none where no lease holds it.

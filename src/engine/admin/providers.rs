@@ -87,6 +87,7 @@ const fn end(end: End) -> &'static str {
         End::Delete => "deleted by its id",
         End::BySecret => "revoked by its own value",
         End::Deactivate => "switched off",
+        End::Regenerate => "its slot gets another value, which nobody is told",
         End::Expires => "not possible: it ends by its expiry",
     }
 }
@@ -118,6 +119,7 @@ fn find(find: Find) -> String {
             format!("settled by listing the vendor's keys, which may lag by {}", format_duration(lag))
         }
         Find::ByOurId => "settled by the id or value that we chose".into(),
+        Find::Unneeded => "need not be settled: a value whose answer was lost is with nobody".into(),
         Find::Never => "cannot be settled before the vendor's expiry".into(),
     }
 }

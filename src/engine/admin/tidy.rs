@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::accounts::{Account, Owner};
+use super::super::accounts::Owner;
 use super::super::keys::at_vendor::{end, end_by_name, is_settled, list};
 use super::super::keys::ledger::{AccountId, Row, RowKind, State};
 use super::super::keys::naming;
-use super::super::library::{LibraryKey, LibrarySet, unusable};
+use super::super::library::{self, LibraryKey, LibrarySet, unusable};
 use super::super::mount::AiMount;
 use super::super::times::{LOOKS, TIDY_BUDGET};
 use super::super::upstream;
@@ -149,6 +149,8 @@ impl<'a> Tidy<'a> {
         let lag = match owner.account.vendor.about().can.find {
             Find::ByName { lag } => lag.max(LOOKS[0]),
             Find::ByOurId => LOOKS[0],
+            // Nothing of it is ever left over.
+            Find::Unneeded => return Ok(()),
             Find::Never => {
                 self.warnings.push(format!("config {config:?}: its vendor lists no keys, so it cannot be compared"));
                 return Ok(());
@@ -262,58 +264,47 @@ impl<'a> Tidy<'a> {
     /// Keys of libraries that are on while nobody has them, or that cannot be lent any more. They carry no name of ours, and
     /// each is asked about by itself.
     async fn library(&mut self, only: Option<&str>) -> Result<()> {
-        let mount = self.mount;
-        for name in mount.storage.list("library/sets/").await? {
-            let Some(set) = LibrarySet::get(mount, &name).await? else { continue };
-            let Some(config) = set.config.clone().filter(|config| only.is_none_or(|only| only == config)) else {
-                continue;
-            };
-            let config_lock = mount.config_locks.read(&config).await;
-            let account = match set.account(mount, &name).await {
-                Ok(account) => account,
-                Err(error) => {
-                    self.warnings.push(format!("library set {name:?} was not compared: {error}"));
-                    continue;
+        let storage = self.mount.storage.as_ref();
+        for name in storage.list("library/sets/").await? {
+            for id in storage.list(&library::folder(&name)).await? {
+                if self.left().is_zero() {
+                    return Ok(());
                 }
-            };
-            for key in LibraryKey::all(mount, &name).await? {
-                if let Some(account) = account.as_deref().filter(|_| !self.left().is_zero()) {
-                    self.library_key(&config, &name, account, &key.id).await?;
+                if let Err(error) = self.library_key(only, &name, &id).await {
+                    self.warnings.push(format!("key {id:?} of library set {name:?} was not compared: {error}"));
                 }
             }
-            drop(config_lock);
         }
         Ok(())
     }
 
-    async fn library_key(&mut self, config: &str, set: &str, account: &Account, id: &str) -> Result<()> {
+    async fn library_key(&mut self, only: Option<&str>, name: &str, id: &str) -> Result<()> {
         let mount = self.mount;
-        let alone = mount.library_locks.write(set).await;
         // Under the lock nobody checks it out.
-        let Some(key) = LibraryKey::get(mount, set, id).await? else { return Ok(()) };
+        let alone = mount.library_locks.write(name).await;
+        let Some(set) = LibrarySet::get(mount, name).await? else { return Ok(()) };
+        if only.is_some_and(|only| set.config.as_deref() != Some(only)) {
+            return Ok(());
+        }
+        let Some(account) = set.account(mount, name).await? else { return Ok(()) };
+        let Some(key) = LibraryKey::get(mount, name, id).await? else { return Ok(()) };
         if key.out(mount).await?.is_some() {
             return Ok(());
         }
-        let switch = match key.standing(mount, account).await {
-            Ok(standing) => standing.switch,
-            Err(error) => {
-                self.warnings.push(format!("key {id:?} of library set {set:?} was not compared: {error}"));
-                return Ok(());
-            }
-        };
+        let switch = key.standing(mount, &account).await?.switch;
         if switch == Switch::On {
-            self.keys_without_row.push(json!({"config": config, "library": set, "key_id": id}));
+            self.keys_without_row.push(json!({"config": set.config, "library": name, "key_id": id}));
             if self.delete {
-                self.warnings.extend(key.switch_off(mount, set, account).await?);
+                self.warnings.extend(key.switch_off(mount, name, &set).await?);
                 self.deleted_keys += 1;
             }
             return Ok(());
         }
         let Some(why) = unusable(&switch).filter(|_| key.quarantine.is_none()) else { return Ok(()) };
-        self.warnings.push(format!("key {id:?} of library set {set:?} {why}"));
+        self.warnings.push(format!("key {id:?} of library set {name:?} {why}"));
+        drop(alone);
         if self.delete {
-            drop(alone);
-            LibraryKey::quarantine(mount, set, id, why).await?;
+            LibraryKey::quarantine(mount, name, id, why).await?;
         }
         Ok(())
     }

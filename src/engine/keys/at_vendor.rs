@@ -5,11 +5,11 @@ use super::super::mount::AiMount;
 use super::super::step::step;
 use super::super::times::VENDOR_BUDGET;
 use super::super::upstream;
-use super::ledger::Row;
+use super::ledger::{Row, State};
 use super::naming;
 use crate::base::Secret;
 use crate::logical::Result;
-use crate::providers::{Cursor, Fault, FaultKind, Find, Found, Gone, KeyName, Ref};
+use crate::providers::{Cursor, Fault, FaultKind, Find, Found, Gone, KeyName, Ref, Source, Standing, Switch};
 
 /// Most pages of one listing: 100 keys each at the vendors that page.
 const PAGE_LIMIT: usize = 1000;
@@ -25,13 +25,24 @@ pub async fn end(mount: &AiMount, owner: &Owner, key: &Ref, secret: Option<&Secr
         Err(fault) if fault.kind == FaultKind::Refused => fault,
         ended => return ended,
     };
-    match &owner.newer {
-        Some(newer) => match end_as(mount, newer, key, secret).await {
-            Ok(Gone::Already) if !newer.vendor.about().identity_is_complete => Err(refused),
-            ended => ended,
-        },
-        None => Err(refused),
+    let Some(newer) = &owner.newer else { return Err(refused) };
+    match end_as(mount, newer, key, secret).await {
+        Ok(Gone::Already) if !newer.vendor.about().identity_is_complete && !has_it_off(mount, newer, key).await => {
+            Err(refused)
+        }
+        ended => ended,
     }
+}
+
+/// Whether the account has this very key, switched off: unlike "no such key" that is said of no other account's.
+async fn has_it_off(mount: &AiMount, account: &Account, key: &Ref) -> bool {
+    if account.vendor.about().can.source != Source::Activate {
+        return false;
+    }
+    let signer = account.signer(mount);
+    let cx = account.cx(mount, &signer);
+    let asked = tokio::time::timeout(VENDOR_BUDGET, account.vendor.standing(&cx, key)).await;
+    matches!(asked, Ok(Ok(Standing { switch: Switch::Off | Switch::Dead(_), .. })))
 }
 
 async fn end_as(mount: &AiMount, account: &Account, key: &Ref, secret: Option<&Secret>) -> Result<Gone, Fault> {
@@ -41,12 +52,13 @@ async fn end_as(mount: &AiMount, account: &Account, key: &Ref, secret: Option<&S
     ended.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }
 
-/// Ends the key of a row, and drops the row once that is certain; the sweep goes on where it is not. To be called with the
-/// row's lock held.
+/// Switches off the key of a library's row, and drops the row once that is certain; the sweep goes on where it is not. To
+/// be called with the row's lock held.
 pub async fn end_row(mount: &AiMount, row: Row) -> Result<()> {
     if !row.has_account() {
         return mount.ledger.delete(&row.id).await;
     }
+    let row = fenced(mount, row).await?;
     let owner = mount.owner(&row.account()).await?;
     let ended = match row.key.clone() {
         Some(key) => end(mount, &owner, &key.into(), None).await,
@@ -54,14 +66,18 @@ pub async fn end_row(mount: &AiMount, row: Row) -> Result<()> {
     };
     step("revoke.after-vendor").await;
     match ended {
-        Ok(gone) if is_settled(mount, &owner.account, &row, gone) => return mount.ledger.delete(&row.id).await,
-        Ok(_) => mount.ledger.keep_for_the_sweep(row).await,
-        Err(fault) => {
-            mount.ledger.keep_for_the_sweep(row).await;
-            return Err(upstream::error(owner.account.vendor.as_ref(), fault, None));
-        }
+        Ok(gone) if is_settled(mount, &owner.account, &row, gone) => mount.ledger.delete(&row.id).await,
+        Ok(_) => Ok(()),
+        Err(fault) => Err(upstream::error(owner.account.vendor.as_ref(), fault, None)),
     }
-    Ok(())
+}
+
+/// Stores that a key is on its way back, before the vendor hears of it: a node that is not the leader any more, and reads
+/// what was, cannot write, and so does not switch off what somebody else has by now.
+pub async fn fenced(mount: &AiMount, row: Row) -> Result<Row> {
+    let row = Row { state: State::Revoking, ..row };
+    mount.ledger.put(&row).await?;
+    Ok(row)
 }
 
 /// Whether a row may go: the vendor has confirmed that its key is gone. "Gone already" proves nothing of a key so fresh that
@@ -70,7 +86,7 @@ pub fn is_settled(mount: &AiMount, account: &Account, row: &Row, gone: Gone) -> 
     match (gone, account.vendor.about().can.find) {
         (Gone::Now, _) => true,
         (Gone::Already, Find::ByName { lag }) => mount.clock.now() >= row.created + lag,
-        (Gone::Already, Find::ByOurId | Find::Never) => true,
+        (Gone::Already, Find::ByOurId | Find::Never | Find::Unneeded) => true,
         (Gone::Later, _) => false,
     }
 }

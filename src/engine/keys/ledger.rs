@@ -38,6 +38,9 @@ pub struct Row {
     pub deadline: Time,
     /// When the vendor itself ends the key.
     pub vendor_expiry: Option<Time>,
+    /// The static role that the key was given to while a lease held it. It has the key where its record says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,9 +174,6 @@ impl Ledger {
 
     pub async fn get(&self, id: &str) -> Result<Option<Row>> {
         let row = record::get::<Row>(self.storage.as_ref(), &key(id)).await?;
-        if row.is_none() {
-            self.index().rows.remove(id);
-        }
         Ok(row.map(|row| Row { id: id.to_owned(), ..row }))
     }
 
@@ -213,8 +213,13 @@ impl Ledger {
 
     pub async fn delete(&self, id: &str) -> Result<()> {
         self.storage.delete(&key(id)).await?;
-        self.index().rows.remove(id);
+        self.forget_row(id);
         Ok(())
+    }
+
+    /// Forgets a row that is not stored. Only who holds its lock knows that: it may be about to be.
+    pub fn forget_row(&self, id: &str) {
+        self.index().rows.remove(id);
     }
 
     /// Ids in order, as a list asks for them; read from storage, so a standby can answer.

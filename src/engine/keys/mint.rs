@@ -22,6 +22,15 @@ pub struct Mint<'a> {
     _running: RunningMint<'a>,
 }
 
+/// What is asked of the vendor.
+pub struct Asked<'a> {
+    pub purpose: Purpose,
+    pub scope: &'a Scope,
+    pub until: Option<Time>,
+    /// The key that must go on working beside it.
+    pub keeps: Option<&'a Ref>,
+}
+
 impl<'a> Mint<'a> {
     /// Stores the row.
     ///
@@ -46,16 +55,10 @@ impl<'a> Mint<'a> {
 
     /// Asks the vendor, and enters into the row where the key is, for the caller to store. Where the vendor certainly made
     /// nothing the row goes at once; else it stays for the sweep.
-    pub async fn issue(
-        &mut self,
-        account: &Account,
-        purpose: Purpose,
-        signer: &dyn Signer,
-        scope: &Scope,
-        until: Option<Time>,
-    ) -> Result<Issued> {
+    pub async fn issue(&mut self, account: &Account, signer: &dyn Signer, asked: Asked<'_>) -> Result<Issued> {
+        let Asked { purpose, scope, until, keeps } = asked;
         let name = KeyName(self.row.name.clone());
-        let order = Order { purpose, name: &name, scope, until };
+        let order = Order { purpose, name: &name, scope, until, keeps };
         let cx = account.cx(self.mount, signer);
         let issued = tokio::time::timeout(VENDOR_BUDGET, account.vendor.issue(&cx, &order)).await;
         match issued.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time"))) {
@@ -115,7 +118,7 @@ impl<'a> Mint<'a> {
             // Its row stays until it ends.
             End::Expires => return,
             End::BySecret => Some(secret),
-            End::Delete | End::Deactivate => None,
+            End::Delete | End::Deactivate | End::Regenerate => None,
         };
         let owner = Owner { account: account.clone(), newer: None };
         match at_vendor::end(mount, &owner, &key.into(), secret).await {

@@ -11,5 +11,5 @@ mod round;
 mod running;
 
 pub use ledger::Ledger;
-pub use mint::{Mint, check_plain, is_plain};
+pub use mint::{Asked, Mint, check_plain, is_plain};
 pub use running::Running;

@@ -10,8 +10,8 @@ use super::super::mount::AiMount;
 use super::super::rotation;
 use super::super::times::{LIVE_GRACE, LOOKS, SETTLE, TIDY_BUDGET};
 use super::super::upstream;
-use super::at_vendor::{end, end_by_name, is_settled, list};
-use super::ledger::{AccountId, Held, KeyRecord, Row, State};
+use super::at_vendor::{end, end_by_name, fenced, is_settled, list};
+use super::ledger::{AccountId, Held, KeyRecord, Row, RowKind, State};
 use crate::base::Time;
 use crate::logical::{Error, Result};
 use crate::providers::{Fault, FaultKind, Find, Found, KeyName};
@@ -78,17 +78,21 @@ impl<'a> Round<'a> {
     async fn try_settle(&self, id: &str) -> Result<()> {
         let ledger = &self.mount.ledger;
         let _lock = ledger.locks.write(id).await;
-        let Some(mut row) = ledger.get(id).await? else { return Ok(()) };
+        let Some(mut row) = ledger.get(id).await? else {
+            ledger.forget_row(id);
+            return Ok(());
+        };
         if row.state == State::Expiring {
             // Nothing that could be asked about: there is only its life.
             let ended = self.pass == Pass::Final || self.mount.clock.now() > row.deadline;
             return if ended { ledger.delete(id).await } else { Ok(()) };
         }
-        if row.state == State::Minting
+        if (row.state == State::Minting || row.taken_by.is_some())
+            && row.state != State::Revoking
             && self.pass != Pass::Final
             && rotation::holder(self.mount, &row).await?.is_some()
         {
-            // Its maker was cut off, and whoever holds the key goes on from there.
+            // Its maker was cut off, or its lease is over, and whoever holds the key goes on from there.
             return Ok(());
         }
         let over = row.kind.has_deadline() && self.mount.clock.now() > row.deadline + LIVE_GRACE;
@@ -109,6 +113,9 @@ impl<'a> Round<'a> {
             Err(error) if ended => return self.drop_ended(&row, &error.to_string()).await,
             owner => owner?,
         };
+        if row.kind == RowKind::Library {
+            row = fenced(self.mount, row).await?;
+        }
         let whole = |key: &KeyRecord| owner.account.vendor.expires_whole(&key.clone().into());
         let whole = ended && row.key.as_ref().is_some_and(whole);
         let settled = match row.key.clone() {
@@ -152,8 +159,11 @@ impl<'a> Round<'a> {
     async fn look(&self, row: &Row, owner: &Owner, account_id: &AccountId) -> std::result::Result<bool, Fault> {
         // What was asked for, perhaps not what was granted: it only ends the looking.
         let expired = self.is_past(row.vendor_expiry);
-        if owner.account.vendor.about().can.find == Find::Never {
-            return Ok(expired);
+        match owner.account.vendor.about().can.find {
+            Find::Never => return Ok(expired),
+            // Its request has ended by now, and what it made is with nobody.
+            Find::Unneeded => return Ok(true),
+            Find::ByName { .. } | Find::ByOurId => {}
         }
         let listing = lock(&self.listings).entry(account_id.clone()).or_default().clone();
         let listed =

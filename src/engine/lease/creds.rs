@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::accounts::Account;
 use super::super::identity::AssertionSigner;
 use super::super::keys::ledger::{Row, RowKind, State};
-use super::super::keys::{Mint, check_plain, naming};
+use super::super::keys::{Asked, Mint, check_plain, naming};
 use super::super::mount::AiMount;
 use super::super::roles::{Role, not_allowed, role_key};
 use super::super::step::step;
@@ -83,7 +83,8 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
         true => AssertionSigner::for_role(&*mount, &role_name, &call.request),
         false => account.signer(&mount),
     };
-    let issued = mint.issue(&account, Purpose::Lease, &signer, &scope, life.until).await?;
+    let asked = Asked { purpose: Purpose::Lease, scope: &scope, until: life.until, keeps: None };
+    let issued = mint.issue(&account, &signer, asked).await?;
     if !token {
         mint.row.state = State::Live;
     }
@@ -151,6 +152,7 @@ async fn new_row(
         created: mount.clock.now(),
         deadline: life.end,
         vendor_expiry: life.until,
+        taken_by: None,
     })
 }
 

@@ -3,6 +3,7 @@ use super::super::keys::ledger::{AccountId, State};
 use super::super::mount::AiMount;
 use super::super::record;
 use super::super::roles::{Role, role_key};
+use super::super::rotation;
 use super::super::step::step;
 use super::super::times::VENDOR_BUDGET;
 use super::internal::Internal;
@@ -30,6 +31,9 @@ pub async fn renew(mount: &AiMount, mut internal: Internal, lease: Lease, mut da
         .await?
         .filter(|row| row.state == State::Live)
         .ok_or_else(|| Error::Invalid("the key of this lease has been ended: read creds/<role> again".into()))?;
+    if row.taken_by.is_some() && rotation::holder(mount, &row).await?.is_some() {
+        return Err(Error::Invalid("the key of this lease is a static role's now: read static-creds/ for it".into()));
+    }
     let expiry = account.vendor.about().can.expiry;
     let mut term = Term::of(mount, &role.limits(), &lease, expiry, row.vendor_expiry).await?;
     // Never earlier: until the host has our answer it keeps the older, perhaps longer, lease.

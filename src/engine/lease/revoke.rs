@@ -1,7 +1,8 @@
 use super::super::accounts::account_is_gone;
 use super::super::keys::at_vendor::{end, is_settled};
-use super::super::keys::ledger::AccountId;
+use super::super::keys::ledger::{AccountId, State};
 use super::super::mount::AiMount;
+use super::super::rotation;
 use super::super::step::step;
 use super::super::upstream;
 use super::creds::API_KEY;
@@ -15,6 +16,12 @@ pub async fn revoke(mount: &AiMount, internal: Internal, data: &Object) -> Resul
     let of = AccountId { config: internal.config, generation: internal.generation };
     let _lock = mount.ledger.locks.write(&internal.id).await;
     let row = mount.ledger.get(&internal.id).await?;
+    if let Some(row) = row.as_ref().filter(|row| row.taken_by.is_some() && row.state != State::Revoking)
+        && let Some(holder) = rotation::holder(mount, row).await?
+    {
+        tracing::info!(mount = mount.tag, id = row.id, holder, "a lease was revoked whose key is held elsewhere");
+        return Ok(Response::default());
+    }
     step("revoke.before-vendor").await;
     let owner = match (mount.accounts.of_generation(mount.storage.as_ref(), &of).await?, &row) {
         (Some(owner), _) => owner,

@@ -87,16 +87,23 @@ async fn take_back(mount: &AiMount, arguments: CheckInArgs, may: impl Fn(&Row) -
     }
     let mut warnings = Vec::new();
     let mut check_ins = Vec::new();
+    if let Some((id, _)) = rows.iter().find(|(_, row)| mount.running.contains(&row.id)) {
+        return Err(Error::Conflict(format!("key {id:?} is being checked out right now: try again")));
+    }
     for (id, row) in rows {
-        if mount.running.contains(&row.id) {
-            return Err(Error::Conflict(format!("key {id:?} is being checked out right now: try again")));
-        }
         let _lock = mount.ledger.locks.write(&row.id).await;
         // Looked at again under the lock: its lease may have ended.
-        if let Some(row) = mount.ledger.get(&row.id).await?
-            && let Err(error) = end_row(mount, row).await
-        {
-            warnings.push(format!("key {id:?} is lent to nobody before the vendor has switched it off: {error}"));
+        let ended = match mount.ledger.get(&row.id).await? {
+            Some(row) => end_row(mount, row).await,
+            None => Ok(()),
+        };
+        match ended {
+            Ok(()) => {}
+            // It is on its way back, and the sweep goes on.
+            Err(error @ (Error::Refused(_) | Error::Busy(_) | Error::Unavailable(_) | Error::OutcomeUnknown(_))) => {
+                warnings.push(format!("key {id:?} is lent to nobody before the vendor has switched it off: {error}"));
+            }
+            Err(error) => return Err(error),
         }
         check_ins.push(id);
     }

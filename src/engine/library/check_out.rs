@@ -42,13 +42,10 @@ form! {
 }
 
 async fn check_out(mount: Arc<AiMount>, arguments: CheckOutArgs, call: Call) -> Result<Response> {
-    let name = arguments.name.0;
     let ends = mount.clock.monotonic() + STANDING_BUDGET;
     // Each try that ends without a key has put one into quarantine.
     loop {
-        let set = LibrarySet::need(&mount, &name).await?;
-        let life = Life::of(&mount, Source::Activate, Expiry::Never, &set.limits(), arguments.ttl).await?;
-        if let Some(response) = check_one_out(&mount, &name, &set, life, &call.request).await? {
+        if let Some(response) = check_one_out(&mount, &arguments, &call.request).await? {
             return Ok(response);
         }
         if mount.clock.monotonic() >= ends {
@@ -57,34 +54,35 @@ async fn check_out(mount: Arc<AiMount>, arguments: CheckOutArgs, call: Call) -> 
     }
 }
 
-async fn check_one_out(
-    mount: &AiMount,
-    name: &str,
-    set: &LibrarySet,
-    life: Life,
-    request: &Request,
-) -> Result<Option<Response>> {
-    // Held until the row is stored: whoever retires this generation sees the row.
-    let config_lock = match &set.config {
-        Some(config) => Some(mount.config_locks.read(config).await),
-        None => None,
-    };
+async fn check_one_out(mount: &AiMount, arguments: &CheckOutArgs, request: &Request) -> Result<Option<Response>> {
+    let name = &arguments.name.0;
+    let alone = mount.library_locks.write(name).await;
+    let set = LibrarySet::need(mount, name).await?;
+    // Until the row is stored: whoever retires this generation sees the row.
+    let config_lock = set.lock_config(mount).await;
     let account = set.account(mount, name).await?;
+    let life = Life::of(mount, Source::Activate, Expiry::Never, &set.limits(), arguments.ttl).await?;
     let row = new_row(mount, name, account.as_deref(), &life, request);
-    let (mut mint, key) = {
-        let _alone = mount.library_locks.write(name).await;
-        let key = LibraryKey { row: Some(row.id.clone()), ..free_key(mount, name).await? };
-        // First: a row that no key names would be ended while somebody else has the key.
-        key.put(mount, name).await?;
-        step("library.after-key").await;
-        (Mint::start(mount, Row { key: Some(key.record()), ..row }).await?, key)
-    };
-    drop(config_lock);
-    if let Some(account) = &account
-        && let Err(why) = switch_on(mount, &mint, account, &key).await?
-    {
-        LibraryKey::quarantine(mount, name, &key.id, why).await?;
-        return Ok(None);
+    let key = LibraryKey { row: Some(row.id.clone()), ..free_key(mount, name).await? };
+    // First: a row that no key names would be ended while somebody else has the key.
+    key.put(mount, name).await?;
+    step("library.after-key").await;
+    let mut mint = Mint::start(mount, Row { key: Some(key.record()), ..row }).await?;
+    drop((config_lock, alone));
+    if let Some(account) = &account {
+        match switch_on(mount, &mint, account, &key).await? {
+            Switched::On => {}
+            Switched::Unusable { why, was_on } => {
+                let quarantined = LibraryKey::quarantine(mount, name, &key.id, why).await;
+                // Somebody else may be using it. One that is not on was not switched.
+                match was_on {
+                    true => mount.ledger.let_go(&mint.row.id, None).await?,
+                    false => mount.ledger.delete(&mint.row.id).await?,
+                }
+                mount.wake_sweep();
+                return quarantined.map(|()| None);
+            }
+        }
     }
     mint.row.state = State::Live;
     mint.row.deadline = life.end;
@@ -119,6 +117,7 @@ fn new_row(mount: &AiMount, set: &str, account: Option<&Account>, life: &Life, r
         created: mount.clock.now(),
         deadline: life.end,
         vendor_expiry: None,
+        taken_by: None,
     }
 }
 
@@ -130,7 +129,15 @@ async fn free_key(mount: &AiMount, set: &str) -> Result<LibraryKey> {
     let start = u32::from_be_bytes(start) as usize % ids.len().max(1);
     let mut quarantined = 0;
     for id in ids[start..].iter().chain(&ids[..start]) {
-        let Some(key) = LibraryKey::get(mount, set, id).await? else { continue };
+        let key = match LibraryKey::get(mount, set, id).await {
+            Ok(key) => key,
+            Err(error @ (Error::Storage(_) | Error::ReadOnly)) => return Err(error),
+            Err(error) => {
+                tracing::error!(mount = mount.tag, set, key_id = id, %error, "a key of a library is left alone");
+                None
+            }
+        };
+        let Some(key) = key else { continue };
         if key.is_free(mount).await? {
             return Ok(key);
         }
@@ -145,13 +152,18 @@ async fn free_key(mount: &AiMount, set: &str) -> Result<LibraryKey> {
     })
 }
 
-/// Switches a key on that must be off. The inner error says why the key is not lent any more.
-async fn switch_on(
-    mount: &AiMount,
-    mint: &Mint<'_>,
-    account: &Account,
-    key: &LibraryKey,
-) -> Result<Result<(), String>> {
+/// What became of a key that was to be switched on.
+enum Switched {
+    On,
+    /// It must not be lent, for a reason behind "the key".
+    Unusable {
+        why: String,
+        was_on: bool,
+    },
+}
+
+/// Switches a key on that must be off.
+async fn switch_on(mount: &AiMount, mint: &Mint<'_>, account: &Account, key: &LibraryKey) -> Result<Switched> {
     let looked = match key.standing(mount, account).await {
         Ok(Standing { switch: Switch::On, .. }) => {
             // It may be on its way off.
@@ -160,20 +172,19 @@ async fn switch_on(
         }
         looked => looked,
     };
-    let why = match looked.map(|standing| standing.switch) {
-        Ok(Switch::Off) => return mint.activate(account, &key.record().into()).await.map(Ok),
+    match looked.map(|standing| standing.switch) {
+        Ok(Switch::Off) => mint.activate(account, &key.record().into()).await.map(|()| Switched::On),
         Ok(Switch::On) => {
-            // Somebody else may be using it.
-            mount.ledger.let_go(&mint.row.id, None).await?;
-            mount.wake_sweep();
-            return Ok(Err("was switched on while nobody had it checked out, and is switched off again".into()));
+            let why = "was switched on while nobody had it checked out, and is switched off again".into();
+            Ok(Switched::Unusable { why, was_on: true })
         }
-        Ok(switch) => Ok(unusable(&switch).unwrap_or_default()),
-        Err(error) => Err(error),
-    };
-    // Nothing was switched.
-    mount.ledger.delete(&mint.row.id).await?;
-    why.map(Err)
+        Ok(switch) => Ok(Switched::Unusable { why: unusable(&switch).unwrap_or_default(), was_on: false }),
+        Err(error) => {
+            // Nothing was switched.
+            mount.ledger.delete(&mint.row.id).await?;
+            Err(error)
+        }
+    }
 }
 
 fn answer(row: &Row, account: Option<&Account>, key: &LibraryKey, life: Life) -> Result<Response> {

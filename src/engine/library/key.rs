@@ -7,6 +7,7 @@ use super::super::keys::naming;
 use super::super::mount::AiMount;
 use super::super::times::STANDING_BUDGET;
 use super::super::{record, upstream};
+use super::set::LibrarySet;
 use crate::base::{Secret, Time};
 use crate::logical::{Object, Result};
 use crate::providers::{Fault, Standing, Switch};
@@ -101,9 +102,11 @@ impl LibraryKey {
         Self { quarantine, ..key }.put(mount, set).await
     }
 
-    /// Has the vendor switch off a key that is on while nobody has it. To be called with the set's lock held, and the config
-    /// read under its own. A warning where the sweep has to go on.
-    pub async fn switch_off(mut self, mount: &AiMount, set: &str, account: &Account) -> Result<Option<String>> {
+    /// Has the vendor switch off a key that is on while nobody has it. To be called with the set's lock held. A warning where
+    /// the sweep has to go on.
+    pub async fn switch_off(mut self, mount: &AiMount, name: &str, set: &LibrarySet) -> Result<Option<String>> {
+        let config_lock = set.lock_config(mount).await;
+        let Some(account) = set.account(mount, name).await? else { return Ok(None) };
         let now = mount.clock.now();
         let row = Row {
             id: naming::new_id(mount.rng.as_ref()),
@@ -111,7 +114,7 @@ impl LibraryKey {
             state: State::Revoking,
             config: account.name.clone(),
             generation: account.config.generation.clone(),
-            role: set.to_owned(),
+            role: name.to_owned(),
             entity: String::new(),
             caller: String::new(),
             accessor: String::new(),
@@ -120,16 +123,29 @@ impl LibraryKey {
             created: now,
             deadline: now,
             vendor_expiry: None,
+            taken_by: None,
         };
-        // The row first: what was begun is carried through, whatever becomes of the key's record.
-        mount.ledger.put(&row).await?;
+        // First: a row that no key names would be ended while somebody else has the key.
         self.row = Some(row.id.clone());
-        self.put(mount, set).await?;
+        self.put(mount, name).await?;
+        mount.ledger.put(&row).await?;
+        drop(config_lock);
         let _lock = mount.ledger.locks.write(&row.id).await;
         let ended = end_row(mount, row).await;
         Ok(ended
             .err()
             .map(|error| format!("key {:?} is lent to nobody before the vendor has switched it off: {error}", self.id)))
+    }
+
+    /// Why it cannot be changed or taken away now; none where it is there. `row` says where it is.
+    pub fn why_not(&self, set: &str, row: Option<&Row>) -> Option<String> {
+        let id = &self.id;
+        row.map(|row| match row.state {
+            State::Revoking => {
+                format!("key {id:?} is being switched off: try again, or see keys/{} where that does not end", row.id)
+            }
+            _ => format!("key {id:?} is checked out: check it in first, see library/manage/{set}/check-in"),
+        })
     }
 
     pub fn secret(&self) -> Secret {

@@ -95,16 +95,11 @@ async fn read(mount: Arc<AiMount>, arguments: KeyName, _: Call) -> Result<Respon
 
 async fn write(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Response> {
     let (name, id) = (arguments.name.0, arguments.key_id.0);
-    let set = LibrarySet::need(&mount, &name).await?;
-    // In the order of a check-out: the config, then the set.
-    let _config_lock = match &set.config {
-        Some(config) => Some(mount.config_locks.read(config).await),
-        None => None,
-    };
-    let account = set.account(&mount, &name).await?;
     // One at a time: the same key must not get into two sets.
     let _one = mount.library_locks.write("").await;
     let _alone = mount.library_locks.write(&name).await;
+    let set = LibrarySet::need(&mount, &name).await?;
+    let account = set.account(&mount, &name).await?;
     let before = LibraryKey::get(&mount, &name, &id).await?;
     let secret = match (&arguments.api_key, &before) {
         (Some(secret), _) => secret.clone(),
@@ -119,8 +114,10 @@ async fn write(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Respo
         Some(before) => before.out(&mount).await?,
         None => None,
     };
-    if out.is_some() && arguments.api_key.is_some() {
-        return Err(Invalid::new("api_key", "is checked out: check it in first").into());
+    if let Some(why) = before.as_ref().and_then(|before| before.why_not(&name, out.as_ref()))
+        && arguments.api_key.is_some()
+    {
+        return Err(Error::Invalid(why));
     }
     if before.is_none() && mount.storage.list(&folder(&name)).await?.len() >= LARGEST_SET {
         return Err(Invalid::new("key_id", format!("is one too many: a set has at most {LARGEST_SET} keys")).into());
@@ -134,18 +131,18 @@ async fn write(mount: Arc<AiMount>, arguments: KeyArgs, _: Call) -> Result<Respo
         added: before.as_ref().map_or(mount.clock.now(), |before| before.added),
     };
     let on = match &account {
-        Some(account) if check_standing(&mount, account, &key).await? && out.is_none() => Some(account),
-        _ => None,
+        Some(account) => check_standing(&mount, account, &key).await?,
+        None => false,
     };
-    let Some(account) = on else {
+    if !on || out.is_some() {
         key.put(&mount, &name).await?;
         return Ok(Response::default());
-    };
+    }
     if !arguments.switch_off {
         let problem = "is required: the key is switched on at the vendor, and whoever uses it now is cut off; or switch it off there first";
         return Err(Invalid::new("switch_off", problem).into());
     }
-    let warning = key.switch_off(&mount, &name, account).await?;
+    let warning = key.switch_off(&mount, &name, &set).await?;
     Ok(Response::default().with_warnings(warning))
 }
 
@@ -156,7 +153,9 @@ async fn check_is_in_no_other(mount: &AiMount, name: &str, set: &LibrarySet, id:
             Some(known) => known.config.is_some() && known.config == set.config,
             None => false,
         };
-        for key in LibraryKey::all(mount, &other).await? {
+        for other_id in mount.storage.list(&folder(&other)).await? {
+            // One that cannot be read is nobody's to compare with.
+            let Ok(Some(key)) = LibraryKey::get(mount, &other, &other_id).await else { continue };
             if other == name && key.id == id {
                 continue;
             }
@@ -178,8 +177,8 @@ async fn check_standing(mount: &AiMount, account: &Account, key: &LibraryKey) ->
     if let Some(problem) = unusable(&switch) {
         return Err(Invalid::new("key_id", problem).into());
     }
-    if let Some(hint) = hint.filter(|hint| !fits(&key.secret, hint)) {
-        let problem = format!("is not that of key {:?}, which looks like {hint:?}", key.id);
+    if hint.is_some_and(|hint| !fits(&key.secret, &hint)) {
+        let problem = format!("is not that of key {:?}: the vendor shows other ends of it", key.id);
         return Err(Invalid::new("api_key", problem).into());
     }
     Ok(switch == Switch::On)
@@ -194,10 +193,8 @@ async fn delete(mount: Arc<AiMount>, arguments: KeyName, _: Call) -> Result<Resp
     let (set, id) = (arguments.name.0, arguments.key_id.0);
     let _alone = mount.library_locks.write(&set).await;
     let Some(key) = LibraryKey::get(&mount, &set, &id).await? else { return Ok(Response::default()) };
-    if key.out(&mount).await?.is_some() {
-        return Err(Error::Invalid(format!(
-            "key {id:?} is checked out: check it in first, see library/manage/{set}/check-in"
-        )));
+    if let Some(why) = key.why_not(&set, key.out(&mount).await?.as_ref()) {
+        return Err(Error::Invalid(why));
     }
     mount.storage.delete(&key_path(&set, &id)).await?;
     Ok(Response::default())

@@ -13,7 +13,7 @@ mod set;
 mod sets;
 mod status;
 
-pub use key::{LibraryKey, unusable};
+pub use key::{LibraryKey, folder, unusable};
 pub use leases::{renew, revoke};
 pub use set::LibrarySet;
 

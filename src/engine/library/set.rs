@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedRwLockReadGuard;
 
 use super::super::accounts::Account;
 use super::super::config;
@@ -49,6 +50,14 @@ impl LibrarySet {
     pub fn limits(&self) -> LeaseLimits {
         let [ttl, max_ttl] = [self.ttl, self.max_ttl].map(|seconds| seconds.map(Duration::from_secs));
         LeaseLimits { ttl, max_ttl, ..Self::NO_LIMITS }
+    }
+
+    /// Held from before the account is read until a row of it is stored. Taken behind the set's own lock.
+    pub async fn lock_config(&self, mount: &AiMount) -> Option<OwnedRwLockReadGuard<()>> {
+        match &self.config {
+            Some(config) => Some(mount.config_locks.read(config).await),
+            None => None,
+        }
     }
 
     /// The account that switches its keys, where one does and lets the set use it.

@@ -19,7 +19,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
         Path::new("library/", "List the library sets.").on(Operation::List, "List the library sets.", list),
         Path::new("library/{name}", "Manage a library set.")
             .describe(
-                "A set of keys that somebody else has made, each lent to one borrower at a time: library/<set>/check-out. With a\nconfig whose vendor switches keys on and off, a key is on only while it is checked out. Without one the keys may be\nof any vendor; a borrower who keeps a copy can go on using it.\nKeys are added at library/<set>/keys/<key_id>. Deleting a set leaves its keys at the vendor, switched off.",
+                "A set of keys that somebody else has made, each lent to one borrower at a time: library/<set>/check-out. With a\nconfig whose vendor switches keys on and off, a key is on only while it is checked out. Without one the keys may be\nof any vendor; a borrower who keeps a copy can go on using it.\nKeys are added at library/<set>/keys/<key_id>. Deleting a set leaves its keys at the vendor.",
             )
             .write("Write a library set.", exists, write)
             .on(Operation::Patch, "Change some fields of a library set; null clears one.", write)
@@ -119,11 +119,8 @@ async fn delete(mount: Arc<AiMount>, arguments: SetName, _: Call) -> Result<Resp
     let Some(set) = LibrarySet::get(&mount, &name).await? else { return Ok(Response::default()) };
     let keys = LibraryKey::all(&mount, &name).await?;
     for key in &keys {
-        if key.out(&mount).await?.is_some() {
-            return Err(Error::Invalid(format!(
-                "key {:?} is checked out: check it in first, see library/manage/{name}/check-in",
-                key.id
-            )));
+        if let Some(why) = key.why_not(&name, key.out(&mount).await?.as_ref()) {
+            return Err(Error::Invalid(why));
         }
     }
     // The set last: another of its name must not come by its keys.
@@ -133,7 +130,9 @@ async fn delete(mount: Arc<AiMount>, arguments: SetName, _: Call) -> Result<Resp
     mount.storage.delete(&set_key(&name)).await?;
     let kept = match keys.len() {
         0 => None,
-        count if set.config.is_some() => Some(format!("keys that stay at the vendor, switched off: {count}")),
+        count if set.config.is_some() => {
+            Some(format!("keys that stay at the vendor, switched off as they were: {count}"))
+        }
         count => Some(format!("keys that stay at their vendors, and go on working: {count}")),
     };
     Ok(Response::default().with_warnings(kept))

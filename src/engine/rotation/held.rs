@@ -6,12 +6,12 @@ use tokio::sync::OwnedRwLockReadGuard;
 
 use super::super::accounts::Account;
 use super::super::keys::ledger::{AccountId, KeyRecord, Row, RowKind, State};
-use super::super::keys::{Mint, check_plain, naming};
+use super::super::keys::{Asked, Mint, check_plain, naming};
 use super::super::mount::AiMount;
 use super::super::step::step;
 use crate::base::Time;
 use crate::logical::{Error, Result};
-use crate::providers::{Issued, Purpose, Scope};
+use crate::providers::{Issued, Purpose, Ref, Scope};
 
 /// A key that is wanted.
 pub struct Wanted<'a> {
@@ -24,6 +24,8 @@ pub struct Wanted<'a> {
     pub scope: &'a Scope,
     /// The vendor's own expiry.
     pub until: Option<Time>,
+    /// The key that must go on working beside it.
+    pub keeps: Option<&'a Ref>,
 }
 
 /// Makes a key. `config_lock` is the account's, read under it: whoever retires that generation sees the row. `store` puts the key where its holder finds it, before its row says that it is held: until then a sweep takes it
@@ -42,7 +44,8 @@ pub async fn make<T>(
         Row { role: wanted.role.to_owned(), name, vendor_expiry: wanted.until, ..row(mount, id, wanted.kind, &of) };
     let mut mint = Mint::start(mount, row).await?;
     drop(config_lock);
-    let issued = mint.issue(account, wanted.purpose, &account.signer(mount), wanted.scope, wanted.until).await?;
+    let Wanted { purpose, scope, until, keeps, .. } = *wanted;
+    let issued = mint.issue(account, &account.signer(mount), Asked { purpose, scope, until, keeps }).await?;
     let secret = issued.secret.clone();
     let ending = || Error::Unavailable("this mount is being disabled: the key was deleted again".into());
     let stored = match check_plain(&issued) {
@@ -86,6 +89,7 @@ fn row(mount: &AiMount, id: String, kind: RowKind, of: &AccountId) -> Row {
         created: now,
         deadline: now,
         vendor_expiry: None,
+        taken_by: None,
     }
 }
 

@@ -4,6 +4,7 @@ mod admin_key;
 mod due;
 mod elsewhere;
 mod held;
+mod import;
 mod replace;
 mod root;
 mod schedule;
@@ -30,12 +31,17 @@ pub fn paths() -> Vec<Path<AiMount>> {
 /// What holds the key of this row, in words; none where nothing does.
 pub async fn holder(mount: &AiMount, row: &Row) -> Result<Option<String>> {
     let (name, config) = (&row.role, &row.config);
+    let static_key = |name: &str| format!("the key of static role {name:?}, which rotate-role/{name} replaces");
+    if let Some(name) = &row.taken_by {
+        let role = replace::stored(mount, name).await?;
+        return Ok(role.filter(|role| role.holds(&row.id)).map(|_| static_key(name)));
+    }
     Ok(match row.kind {
         RowKind::Admin if root::holds(mount, row).await? => {
             Some(format!("the credential of config {config:?}, which config/{config}/rotate-root replaces"))
         }
         RowKind::Static if replace::stored(mount, name).await?.is_some_and(|role| role.holds(&row.id)) => {
-            Some(format!("the key of static role {name:?}, which rotate-role/{name} replaces"))
+            Some(static_key(name))
         }
         RowKind::Lease | RowKind::Token | RowKind::Library | RowKind::Admin | RowKind::Static => None,
     })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::super::accounts::Account;
-use super::super::keys::ledger::RowKind;
+use super::super::keys::ledger::{AccountId, Held, RowKind, State};
 use super::super::mount::AiMount;
 use super::super::roles::not_allowed;
 use super::super::step::step;
@@ -14,9 +14,9 @@ use super::super::times::{PROOF_LIMIT, UNASKED_PROOF, VENDOR_BUDGET};
 use super::super::{config, record};
 use super::held::{self, Wanted};
 use super::static_role::{StaticKey, StaticRole, Superseded};
-use crate::base::Secret;
+use crate::base::{Secret, rfc3339};
 use crate::logical::{Error, Result};
-use crate::providers::{FaultKind, Purpose};
+use crate::providers::{FaultKind, Purpose, Ref, Source};
 use crate::schema::Values;
 
 /// How far a rotation has come.
@@ -53,8 +53,19 @@ async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<Sta
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
     let until = expiry(&account, mount);
-    let wanted =
-        Wanted { kind: RowKind::Static, purpose: Purpose::Static, role: name, middle: name, scope: &scope, until };
+    if has_slots(&account) {
+        check_slots(mount, &account, &role)?;
+    }
+    let keeps: Option<Ref> = role.current.as_ref().and_then(|current| current.key.clone()).map(Into::into);
+    let wanted = Wanted {
+        kind: RowKind::Static,
+        purpose: Purpose::Static,
+        role: name,
+        middle: name,
+        scope: &scope,
+        until,
+        keeps: keeps.as_ref(),
+    };
     let made = mount.clock.now();
     held::make(mount, &account, config_lock, &wanted, async |row, issued| {
         let parts = issued.parts.iter().map(|(name, part)| (name.clone(), part.expose().to_owned())).collect();
@@ -92,6 +103,29 @@ async fn account(mount: &AiMount, name: &str, role: &StaticRole) -> Result<Arc<A
         return Err(not_allowed(&role.config, name));
     }
     Ok(account)
+}
+
+/// Whether a key is the value of one of the vendor's slots.
+pub fn has_slots(account: &Account) -> bool {
+    matches!(account.vendor.about().can.source, Source::Slots(_))
+}
+
+/// Fails as long as the slot that comes next is in use: its value would end before its time, or the new one with it.
+fn check_slots(mount: &AiMount, account: &Account, role: &StaticRole) -> Result<()> {
+    if let Some(previous) = role.previous.last() {
+        return Err(Error::Invalid(format!(
+            "the key before goes on working until {}, and the next one takes its slot: wait, or rotate with overlap=0, which ends it now",
+            rfc3339(previous.ends)
+        )));
+    }
+    let of = AccountId { config: account.name.clone(), generation: account.config.generation.clone() };
+    let unsettled = |(id, held): &(String, Held)| held.state != State::Live && !mount.running.contains(id);
+    match mount.ledger.made_with(&of) {
+        Some(rows) if !rows.iter().any(unsettled) => Ok(()),
+        _ => Err(Error::Unavailable(
+            "what was done to the vendor's slots before is not settled yet: it goes on in a few minutes".into(),
+        )),
+    }
 }
 
 /// As late as the vendor goes: a rotation that stalls must not end the key that is served.

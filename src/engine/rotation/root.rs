@@ -113,6 +113,7 @@ async fn create(mount: &AiMount, account: &Arc<Account>) -> Result<Arc<Account>>
         middle: "admin",
         scope: &Scope(Values::default()),
         until: account.config.admin_key_ttl().map(|ttl| now + ttl),
+        keeps: None,
     };
     held::make(mount, account, config_lock, &wanted, async |row, issued| {
         let pending = Pending {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::accounts::Account;
-use super::super::keys::is_plain;
+use super::super::keys::sweep::settle_now;
 use super::super::mount::AiMount;
 use super::super::roles::{allowed_account, scope, scope_fields};
 use super::super::times::{PROOF_BUDGET, SHORTEST_OVERLAP, SHORTEST_STATIC_ROTATION, STATIC_OVERLAP};
-use super::super::{upstream, vendors};
-use super::replace::{Progress, end_previous, let_go, replace, static_key, store, stored};
+use super::super::vendors;
+use super::import::{Given, imported};
+use super::replace::{Progress, end_previous, has_slots, let_go, replace, static_key, store, stored};
 use super::schedule::{Schedule, ScheduleChange};
 use super::static_role::{StaticKey, StaticRole};
 use crate::base::{Secret, Time, rfc3339};
@@ -72,6 +73,10 @@ form! {
         /// Serve api_key as it is until the first rotation, in place of replacing it at once.
         #[default("false")]
         skip_import_rotation: bool,
+        /// Id in keys/ of the key that api_key is, where a lease of this mount holds it: the role takes it over. Its lease
+        /// ends without ending the key, which the role deletes once it is replaced.
+        #[default("none: api_key is of somebody else")]
+        take_over: Option<Name>,
     }
 }
 
@@ -144,9 +149,11 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
     }
     let account =
         allowed_account(&mount, &name, arguments.config.clone(), before.as_ref().map(|role| &role.config)).await?;
-    let given = imported(&mount, &account, before.as_ref(), &arguments).await?;
     let skip = arguments.skip_import_rotation;
+    let given = Given { api_key: arguments.api_key.clone(), take_over: arguments.take_over.clone(), stays: skip };
     let (role, ignored) = changed(&mount, &account, before.as_ref(), arguments, &call.more)?;
+    check_slots_are_free(&mount, &account, &name).await?;
+    let given = imported(&mount, &account, &name, before.is_none(), given).await?;
     let mut warnings: Vec<String> = ignored.into_iter().collect();
     let role = match (before, given) {
         (Some(before), _) => {
@@ -165,12 +172,17 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
             }
             return Ok(Response::default().with_warnings(warnings));
         }
-        (None, Some(key)) => {
-            let role = StaticRole { current: Some(key), ..role };
+        (None, Some(given)) => {
+            let role = StaticRole { current: Some(given.key.clone()), ..role };
             store(&mount, &name, &role).await?;
-            warnings.push(
-                "once it is replaced, delete api_key at the vendor by hand: nothing proves here which key it is".into(),
-            );
+            let text = match given.key.row {
+                Some(_) => "the lease of api_key ends without ending it: its holder reads static-creds/ from now on",
+                None => {
+                    "once it is replaced, delete api_key at the vendor by hand: nothing proves here which key it is"
+                }
+            };
+            warnings.push(text.into());
+            drop(given);
             if skip {
                 return Ok(Response::default().with_warnings(warnings));
             }
@@ -190,40 +202,21 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
     Ok(Response::default().with_warnings(warnings).with_warnings(waiting(progress)))
 }
 
-/// A key that was given for a new role; the vendor must take it, where it can be asked.
-async fn imported(
-    mount: &AiMount,
-    account: &Account,
-    before: Option<&StaticRole>,
-    arguments: &StaticRoleArgs,
-) -> Result<Option<StaticKey>> {
-    let Some(secret) = &arguments.api_key else { return Ok(None) };
-    let invalid = |problem: &str| Err(Invalid::new("api_key", problem).into());
-    if before.is_some() {
-        return invalid("is taken only when the role is made: rotate-role replaces the key");
+/// Fails where another static role has its keys in the slots of this account: each would end the other's.
+async fn check_slots_are_free(mount: &AiMount, account: &Account, name: &str) -> Result<()> {
+    if !has_slots(account) {
+        return Ok(());
     }
-    if !is_plain(secret) {
-        return invalid("holds white space or characters that no key has: was a line end pasted?");
+    for other in mount.storage.list("static/").await?.into_iter().filter(|other| other != name) {
+        let Some(role) = stored(mount, &other).await? else { continue };
+        let owner = mount.accounts.current(mount.storage.as_ref(), &role.config).await;
+        if owner.ok().flatten().is_some_and(|owner| owner.is_same(account)) {
+            let problem =
+                format!("has its slots used by static role {other:?}: an account of slots has one static role");
+            return Err(Invalid::new("config", problem).into());
+        }
     }
-    let signer = account.signer(mount);
-    let taken = account.vendor.takes(&account.cx(mount, &signer), secret).await;
-    if taken.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))? == Some(false) {
-        return invalid("is refused by the vendor");
-    }
-    Ok(Some(StaticKey {
-        row: None,
-        provider: account.config.provider.clone(),
-        config: account.name.clone(),
-        generation: account.config.generation.clone(),
-        key: None,
-        name: String::new(),
-        secret: secret.expose().to_owned(),
-        parts: Default::default(),
-        headers: Default::default(),
-        base_url: account.parsed.client_url.clone(),
-        made: mount.clock.now(),
-        expires: None,
-    }))
+    Ok(())
 }
 
 /// The stored role with the change over it, and a warning about fields that nobody knows.
@@ -336,13 +329,30 @@ async fn rotate(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<R
     let name = arguments.name.0;
     let _alone = mount.rotation_locks.write(&static_key(&name)).await;
     let role = stored(&mount, &name).await?;
-    let role = role.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))?;
+    let mut role = role.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))?;
+    let account = mount.accounts.current(mount.storage.as_ref(), &role.config).await?;
+    if arguments.overlap == Some(Duration::ZERO) && account.is_some_and(|account| has_slots(&account)) {
+        // The next key needs their place.
+        role = end_at_once(&mount, &name, role).await?;
+    }
     let progress = replace(&mount, &name, role, PROOF_BUDGET).await?;
     mount.rotations.succeeded(&static_key(&name));
     if let (Progress::Switched, Some(overlap)) = (&progress, arguments.overlap) {
         shorten(&mount, &name, overlap).await?;
     }
     Ok(Response::default().with_warnings(waiting(progress)))
+}
+
+/// Has the keys that were served before end now.
+async fn end_at_once(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<StaticRole> {
+    let rows: Vec<String> = role.previous.iter().filter_map(|previous| previous.key.row.clone()).collect();
+    let now = mount.clock.now();
+    for previous in &mut role.previous {
+        previous.ends = now;
+    }
+    end_previous(mount, name, role).await?;
+    settle_now(mount, &rows).await?;
+    stored(mount, name).await?.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))
 }
 
 /// Has the keys that were served before end after so long.

@@ -11,9 +11,9 @@ use super::super::account::base_url;
 use super::auth::{Auth, Pair};
 use super::format::{
     BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, GoneRule, KindSpec, LONGEST_NAME, Listing, Pages, Pick, Step,
-    SwitchSpec,
 };
 use super::source::Source;
+use super::template::Template;
 use super::term::{Form, Term};
 
 /// Longest lag of a listing: the sweep drops a row after its third look, at an hour.
@@ -41,7 +41,7 @@ const CONFIG_FIELDS: [&str; 16] = [
     "disable_automated_rotation",
     "admin_key_ttl",
 ];
-const ROLE_FIELDS: [&str; 12] = [
+const ROLE_FIELDS: [&str; 14] = [
     "name",
     "config",
     "ttl",
@@ -54,6 +54,8 @@ const ROLE_FIELDS: [&str; 12] = [
     "overlap",
     "api_key",
     "skip_import_rotation",
+    "take_over",
+    "slot",
 ];
 /// Headers that are not a definition's to set.
 const OWN_HEADERS: [&str; 6] =
@@ -81,9 +83,9 @@ impl fmt::Display for Problem {
     }
 }
 
-type Checked = Result<(), Problem>;
+pub(super) type Checked = Result<(), Problem>;
 
-fn problem(at: impl Into<String>, text: impl Into<String>) -> Checked {
+pub(super) fn problem(at: impl Into<String>, text: impl Into<String>) -> Checked {
     Err(Problem { at: at.into(), text: text.into() })
 }
 
@@ -191,7 +193,7 @@ fn is_free(name: &str) -> bool {
     HeaderName::try_from(name).is_ok() && !OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str())
 }
 
-fn pointer(at: &str, text: &str) -> Checked {
+pub(super) fn pointer(at: &str, text: &str) -> Checked {
     if text.is_empty() || text.starts_with('/') {
         return Ok(());
     }
@@ -199,10 +201,10 @@ fn pointer(at: &str, text: &str) -> Checked {
 }
 
 /// Goes through all that has sources in it and remembers what was used.
-struct Walk<'a> {
-    definition: &'a Definition,
+pub(super) struct Walk<'a> {
+    pub(super) definition: &'a Definition,
     /// What may stand for a value where we are.
-    allowed: BTreeSet<Source>,
+    pub(super) allowed: BTreeSet<Source>,
     used: BTreeSet<Source>,
 }
 
@@ -217,6 +219,18 @@ impl<'a> Walk<'a> {
         let definition = self.definition;
         let secrets = definition.auth.secrets();
         if let Auth::Token { url: text, body, basic, headers: names, .. } = &definition.auth {
+            // A field of the account is one segment of it, by its kind.
+            let template: Template = text.parse().map_err(|text| Problem { at: "auth.token.url".into(), text })?;
+            for source in template.sources() {
+                self.source("auth.token.url", source, None)?;
+                let is_id = |field: &FieldSpec| {
+                    *source == Source::Account(field.name.clone()) && field.kind == KindSpec::Id && field.required
+                };
+                if !definition.account.iter().any(is_id) {
+                    return problem("auth.token.url", format!("{source} is not a required id of the account"));
+                }
+            }
+            let text = &template.filled_with("x");
             // What is below api_url is made with it, and is a URL only then.
             let whole = if text.starts_with('/') { format!("https://localhost{text}") } else { text.clone() };
             base_url("url", &whole)
@@ -260,9 +274,17 @@ impl<'a> Walk<'a> {
         }
         let account = self.allowed.clone();
         if let Some(switch) = &definition.switch {
+            self.makes_nothing("switch")?;
             self.switch(switch)?;
             self.allowed = account;
             return definition.list.as_ref().map_or(Ok(()), |listing| self.listing(listing));
+        }
+        if let Some(slots) = &definition.slots {
+            self.makes_nothing("slots")?;
+            if definition.list.is_some() {
+                return problem("list", "has no meaning beside slots");
+            }
+            return self.slots(slots);
         }
         let roles = definition.role.iter().map(|field| Source::Role(field.name.clone()));
         self.allowed.extend(roles.chain([Source::Name]));
@@ -306,43 +328,6 @@ impl<'a> Walk<'a> {
             Some(listing) => self.listing(listing),
             None => Ok(()),
         }
-    }
-
-    /// Keys that somebody else made have an id and a state, and nothing of ours.
-    fn switch(&mut self, switch: &SwitchSpec) -> Checked {
-        let definition = self.definition;
-        for (at, is_there) in [
-            ("create", !definition.create.is_empty()),
-            ("delete", !definition.delete.is_empty()),
-            ("extend", definition.extend.is_some()),
-            ("role", !definition.role.is_empty()),
-            ("id", definition.id.is_some()),
-            ("expiry", !matches!(definition.expiry, ExpirySpec::None)),
-        ] {
-            if is_there {
-                return problem(at, "has no meaning beside switch: those keys were made by somebody else");
-            }
-        }
-        self.allowed.insert(Source::Id);
-        for (name, step, takes) in
-            [("look", &switch.look, &["state", "hint"][..]), ("on", &switch.on, &[]), ("off", &switch.off, &[])]
-        {
-            let at = format!("switch.{name}");
-            self.step(&at, step)?;
-            self.only(&format!("{at}.take"), step, takes)?;
-            if !step.call.sources().any(|source| *source == Source::Id) {
-                return problem(format!("{at}.call"), "does not name the key: it lacks {id}");
-            }
-        }
-        changes_nothing("switch.look.call", &switch.look)?;
-        if !switch.look.take.contains_key("state") {
-            return problem("switch.look.take", "lacks state");
-        }
-        let states: Vec<_> = [&switch.is_on, &switch.is_off].into_iter().chain(&switch.is_dead).collect();
-        if states.iter().enumerate().any(|(place, state)| states[..place].contains(state)) {
-            return problem("switch", "has one state twice among is_on, is_off and is_dead");
-        }
-        Ok(())
     }
 
     /// Returns what later calls can use of a key.
@@ -457,7 +442,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn step(&mut self, at: &str, step: &Step) -> Checked {
+    pub(super) fn step(&mut self, at: &str, step: &Step) -> Checked {
         if !step.gone.is_empty() && !at.starts_with("delete") && !at.ends_with(".undo") && at != "switch.look" {
             return problem(format!("{at}.gone"), "belongs to delete, undo and switch.look");
         }
@@ -493,7 +478,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A step takes nothing but this.
-    fn only(&self, at: &str, step: &Step, names: &[&str]) -> Checked {
+    pub(super) fn only(&self, at: &str, step: &Step, names: &[&str]) -> Checked {
         for (name, Pick { at: text, .. }) in &step.take {
             if !names.contains(&name.as_str()) {
                 return problem(at, format!("{name:?} has no meaning here"));
@@ -552,14 +537,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn changes_nothing(at: &str, step: &Step) -> Checked {
+pub(super) fn changes_nothing(at: &str, step: &Step) -> Checked {
     if step.call.method == Method::GET || step.repeatable {
         return Ok(());
     }
     problem(at, "must change nothing: a GET, or repeatable")
 }
 
-fn sources(step: &Step) -> Vec<(&Source, Option<Form>)> {
+pub(super) fn sources(step: &Step) -> Vec<(&Source, Option<Form>)> {
     let path = step.call.sources().map(|source| (source, None));
     let when =
         step.when.iter().map(|when| (&when.0, Some(if when.0 == Source::Until { Form::Unix } else { Form::Same })));

@@ -10,9 +10,11 @@ use super::super::vendor::{
 use super::super::{Account, Fault};
 use super::check;
 use super::format::{BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, Pages};
+use super::slots;
 use super::source::Scene;
 use super::step::{Made, Outcome, Session, entry};
 use super::switched;
+use super::template::Template;
 use crate::base::{Secret, Time};
 use crate::schema::{Field, Invalid, Kind, Values};
 
@@ -132,7 +134,11 @@ impl Vendor for Declared {
         if let Some(default) = definition.auth.token_url() {
             let below = format!("{}{default}", account.endpoint.as_str().trim_end_matches('/'));
             let default = if default.starts_with('/') { &below } else { default };
-            let url = base_url("token_url", values.text("token_url").unwrap_or(default))?;
+            let url = match values.text("token_url") {
+                Some(given) => given.to_owned(),
+                None => token_url(default, &account)?,
+            };
+            let url = base_url("token_url", &url)?;
             account.identity.insert("token_url", url.as_str().into());
         }
         let told = match &definition.base_url {
@@ -210,6 +216,9 @@ impl Vendor for Declared {
             return Err(Fault::invalid("makes no keys by its API"));
         }
         let session = Session::open(cx, &self.definition).await?;
+        if let Some(slots) = &self.definition.slots {
+            return slots::issue(&session, slots, order).await;
+        }
         let mut made = Made::new();
         let outcome = self.make(&session, order, &mut made).await.and_then(|()| {
             if made.shows_its_secret() {
@@ -243,9 +252,10 @@ impl Vendor for Declared {
 
     async fn end(&self, cx: &Cx<'_>, key: &Ref, _: Option<&Secret>) -> Result<Gone, Fault> {
         let session = Session::open(cx, &self.definition).await?;
-        let ended = match &self.definition.switch {
-            Some(switch) => switched::off(&session, switch, key).await?,
-            None => session.delete(key).await?,
+        let ended = match (&self.definition.switch, &self.definition.slots) {
+            (Some(switch), _) => switched::off(&session, switch, key).await?,
+            (None, Some(slots)) => (slots::end(&session, slots, key).await?, true),
+            (None, None) => session.delete(key).await?,
         };
         match ended {
             (Gone::Already, false) => self.confirm_gone(cx, key).await,
@@ -365,6 +375,13 @@ fn parameter(pages: &Pages) -> &str {
     }
 }
 
+/// Where tokens come from, with the account's ids in their places.
+fn token_url(default: &str, account: &Account) -> Result<String, Invalid> {
+    let template: Result<Template, _> = default.parse();
+    let filled = template.ok().and_then(|template| template.fill(&Scene::new(account, Time::UNIX_EPOCH)));
+    filled.ok_or_else(|| Invalid::new("token_url", "is required: the account has not all that its default needs"))
+}
+
 fn takes_expiry(definition: &Definition) -> bool {
     definition.create.iter().any(|step| ["expires", "expires_in"].iter().any(|name| step.take.contains_key(*name)))
 }
@@ -397,11 +414,17 @@ fn about(definition: &Definition) -> About {
         let default = if url.starts_with('/') { format!("{url} below api_url") } else { url.to_owned() };
         account.push(Field::new("token_url", Kind::Url, help).default(default));
     }
-    let (source, end, purposes): (_, _, &[Purpose]) = match (&definition.switch, definition.delete.is_empty()) {
+    let (source, end, purposes): (_, _, &[Purpose]) = match (&definition.switch, &definition.slots) {
         (Some(_), _) => (Origin::Activate, End::Deactivate, &[]),
-        (None, true) => (Origin::Token, End::Expires, &[Purpose::Lease]),
-        (None, false) => (Origin::Create, End::Delete, &[Purpose::Lease, Purpose::Static]),
+        (None, Some(slots)) => {
+            let count = u8::try_from(slots.names.len()).unwrap_or(u8::MAX);
+            (Origin::Slots(count), End::Regenerate, &[Purpose::Static])
+        }
+        (None, None) if definition.delete.is_empty() => (Origin::Token, End::Expires, &[Purpose::Lease]),
+        (None, None) => (Origin::Create, End::Delete, &[Purpose::Lease, Purpose::Static]),
     };
+    let mut scope = fields(&definition.role);
+    scope.extend(definition.slots.as_ref().map(slots::field));
     let limits = |bounds: Bounds| Limits { shortest: bounds.shortest.0, longest: bounds.longest.0 };
     let find = |lag| Find::ByName { lag };
     About {
@@ -409,11 +432,15 @@ fn about(definition: &Definition) -> About {
         title: definition.title.clone().into(),
         account,
         identity_is_complete: definition.identity_is_complete,
-        scope: fields(&definition.role),
+        scope,
         can: Abilities {
             source,
             end,
-            find: definition.list.as_ref().map_or(Find::Never, |listing| find(listing.lag.0)),
+            find: match (&definition.list, &definition.slots) {
+                (Some(listing), _) => find(listing.lag.0),
+                (None, Some(_)) => Find::Unneeded,
+                (None, None) => Find::Never,
+            },
             expiry: match definition.expiry {
                 ExpirySpec::None => Expiry::Never,
                 ExpirySpec::Fixed(bounds) => Expiry::Fixed(limits(bounds)),

@@ -76,6 +76,8 @@ pub(super) struct Definition {
     /// Ends a key; the first step's answer says how it went. None: the key ends by its expiry only.
     #[serde(default)]
     pub(super) delete: Vec<Step>,
+    /// Values of fixed slots, at a vendor whose API makes no keys: in place of `create` and `delete`.
+    pub(super) slots: Option<SlotsSpec>,
     /// How existing keys are switched on and off, at a vendor whose API makes none: in place of `create` and `delete`.
     pub(super) switch: Option<SwitchSpec>,
     pub(super) list: Option<Listing>,
@@ -182,6 +184,18 @@ impl TryFrom<String> for Span {
     fn try_from(text: String) -> Result<Self, String> {
         parse_duration(&text).map(Self).ok_or_else(|| format!("{text:?} is not a duration such as 15m or 90d"))
     }
+}
+
+/// Fixed slots, each with a value that can be made anew.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SlotsSpec {
+    /// As the vendor calls them; `{id}` in the calls.
+    pub(super) names: Vec<String>,
+    /// Where the value of each is, in the answers of both calls.
+    pub(super) values: Vec<Pick>,
+    pub(super) regenerate: Step,
+    pub(super) read: Step,
 }
 
 /// How existing keys are switched on and off.

@@ -6,9 +6,11 @@
 
 mod auth;
 mod check;
+mod check_existing;
 mod declared;
 mod format;
 mod google;
+mod slots;
 mod source;
 mod step;
 mod switched;

@@ -33,6 +33,15 @@ impl Template {
         Some(filled)
     }
 
+    /// With this in the place of every source.
+    pub(super) fn filled_with(&self, text: &str) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Of(_) => text.to_owned(),
+        };
+        self.0.iter().map(piece).collect()
+    }
+
     pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Text(_) => None,

@@ -65,7 +65,7 @@ impl Stage {
     pub async fn issue(&self, name: &str, life: Duration) -> Result<Issued, Fault> {
         let name = KeyName(name.to_owned());
         let until = Some(self.clock.now() + life);
-        let order = Order { purpose: Purpose::Lease, name: &name, scope: &self.scope, until };
+        let order = Order { purpose: Purpose::Lease, name: &name, scope: &self.scope, until, keeps: None };
         self.vendor.issue(&self.cx(), &order).await
     }
 

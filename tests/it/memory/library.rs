@@ -271,7 +271,7 @@ async fn bad_keys_and_sets_are_refused_by_the_field() {
     refused(mount.write(&path("team", 1), body(&secret(1))).await, "check it in first");
     mount.revoke(&issued).await.expect("revoked");
     let deleted = mount.delete("library/team").await.expect("deleted");
-    assert!(deleted.warnings[0].contains("stay at the vendor, switched off: 1"), "{:?}", deleted.warnings);
+    assert!(deleted.warnings[0].contains("switched off as they were: 1"), "{:?}", deleted.warnings);
     mount.write("library/team", json!({"config": "console"})).await.expect("a set of the same name");
     assert!(status(&mount).await.is_empty(), "it has none of the old one's keys");
     // No secret is read back.
@@ -432,4 +432,66 @@ async fn tidy_finds_keys_that_are_on_while_nobody_has_them() {
     assert_eq!(status(&mount).await[&id(others[0])]["state"], "available");
     let report = mount.write("tidy", json!({"delete": true})).await.expect("a report");
     assert_eq!(report.data.expect("data")["keys_without_row_count"], 0);
+}
+
+#[tokio::test]
+async fn whoever_looks_during_a_check_out_loses_no_row() {
+    let bench = Bench::new();
+    let mount = mounted(&bench, 1).await;
+    // The vendor switches the key on, and its answer is lost.
+    let lost =
+        json!({"vendor": "anthropic-console", "method": "POST", "kind": "error_after", "status": 503, "times": -1});
+    bench.simulator.faults(json!([lost])).await;
+    let looking = async {
+        for _ in 0..500 {
+            status(&mount).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let caller = borrower("a");
+    let (outcome, ()) = tokio::join!(mount.check_out(&caller, "team", json!({})), looking);
+    outcome.map(drop).expect_err("the vendor fails");
+    assert_eq!(active(&bench.simulator).await.len(), 1);
+    bench.simulator.faults(json!([])).await;
+    bench.advance(3 * MINUTE).await;
+    mount.tick().await;
+    eventually("off", async || active(&bench.simulator).await.is_empty()).await;
+    eventually("no row", async || bench.rows().await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_off_comes_back_when_the_old_admin_key_is_refused() {
+    let bench = Bench::new();
+    let mount = mounted(&bench, 1).await;
+    let issued = mount.check_out(&borrower("a"), "team", json!({})).await.expect("a key");
+    mount.write("config/console", json!({"admin_key": "sk-ant-admin01-simulator-0002"})).await.expect("another");
+    by_hand(&bench.simulator, 1, "inactive").await;
+    bench.advance(2 * MINUTE).await;
+    let refused =
+        json!({"vendor": "anthropic-console", "method": "GET", "kind": "error_before", "status": 401, "times": 1});
+    bench.simulator.faults(json!([refused])).await;
+    mount.revoke(&issued).await.expect("back");
+    assert_eq!(status(&mount).await[&id(1)]["state"], "available");
+    mount.check_out(&borrower("b"), "team", json!({})).await.expect("lent with the new one");
+}
+
+#[tokio::test]
+async fn a_set_that_is_deleted_meanwhile_leaves_no_key_behind() {
+    let bench = Bench::new();
+    let mount = mounted(&bench, 0).await;
+    let slow = json!({"vendor": "anthropic-console", "method": "GET", "kind": "slow_body", "ms": 300, "times": -1});
+    bench.simulator.faults(json!([slow])).await;
+    mount.write("library/other", json!({"config": "console"})).await.expect("a set");
+    let (added, deleted, late) = tokio::join!(
+        add(&mount, "other", 2),
+        async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            mount.delete("library/team").await
+        },
+        add(&mount, "team", 1)
+    );
+    added.expect("added");
+    deleted.expect("deleted");
+    refused(late, "library set \"team\" does not exist");
+    assert!(bench.storage_list("library/keys/team/").await.is_empty());
 }

@@ -11,6 +11,7 @@ mod ledger;
 mod library;
 mod roles;
 mod rotation;
+mod slots;
 mod specs;
 mod static_roles;
 mod tokens;

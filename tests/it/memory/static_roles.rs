@@ -304,3 +304,80 @@ async fn the_key_of_a_role_is_deleted_by_no_other_path() {
     mount.delete("static-roles/app").await.expect("deleted");
     eventually("its key is deleted by the retired account", async || keys(&bench, case).await == 0).await;
 }
+
+#[tokio::test]
+async fn a_key_that_a_lease_holds_is_taken_over_and_its_lease_ends_nothing() {
+    for case in &CASES {
+        let bench = Bench::new();
+        let (mount, mut body) = mounted(&bench, case).await;
+        let lease = mount.creds().await.expect("a key");
+        let row = bench.rows().await.pop().expect("a row");
+        let other = mount.creds().await.expect("another key");
+        body["api_key"] = lease.text("api_key").into();
+        body["take_over"] = row.as_str().into();
+        body["overlap"] = "30m".into();
+        let written = mount.write("static-roles/app", body.clone()).await.expect("written");
+        assert!(written.warnings.iter().any(|text| text.contains("ends without ending it")), "{:?}", written.warnings);
+        let name = case.provider;
+        let works = async |key: &str| status(&bench, case, key).await == 200;
+        // Where the vendor cannot be asked with the key, the new one is served a minute later.
+        bench.advance(2 * MINUTE).await;
+        mount.tick().await;
+        eventually("replaced", async || creds(&mount, "app").await["api_key"] != lease.data["api_key"]).await;
+        assert_eq!(creds(&mount, "app").await["previous_api_key"], lease.data["api_key"], "{name}");
+        // Neither its lease nor whoever is on call ends it.
+        let refused = mount.renew(&lease, HOUR).await.expect_err("refused").to_string();
+        assert!(refused.contains("static-creds/"), "{name}: {refused}");
+        mount.revoke(&lease).await.expect("revoked");
+        let refused = mount.delete(&format!("keys/{row}")).await.expect_err("refused").to_string();
+        assert!(refused.contains("static role \"app\""), "{name}: {refused}");
+        assert!(works(lease.text("api_key")).await, "{name}");
+        mount.revoke(&other).await.expect("revoked");
+        bench.advance(31 * MINUTE).await;
+        mount.tick().await;
+        eventually("the old one is deleted", async || keys(&bench, case).await == 1).await;
+        assert!(works(text(&creds(&mount, "app").await, "api_key")).await, "{name}");
+        eventually("one row", async || bench.rows().await.len() == 1).await;
+        mount.revoke(&lease).await.expect("revoked again");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_over_stays_with_its_lease() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, body) = mounted(&bench, case).await;
+    let lease = mount.creds().await.expect("a key");
+    let row = bench.rows().await.pop().expect("a row");
+    let with = |field: &str, value: Value| {
+        let mut body = body.clone();
+        body["api_key"] = lease.text("api_key").into();
+        body["take_over"] = row.as_str().into();
+        body[field] = value;
+        body
+    };
+    for (field, value, says) in [
+        ("api_key", Value::Null, "\"api_key\": is required with take_over"),
+        ("take_over", "none".into(), "no key \"none\""),
+        ("skip_import_rotation", true.into(), "\"skip_import_rotation\""),
+    ] {
+        let error = mount.write("static-roles/app", with(field, value)).await.expect_err("refused").to_string();
+        assert!(error.contains(says), "{field}: {error}");
+    }
+    // The record of the role could not be written: the key is its lease's as before.
+    *bench.storage.fail_put.lock().expect("not poisoned") = Some(1);
+    assert!(mount.write("static-roles/app", with("overlap", "30m".into())).await.is_err());
+    *bench.storage.fail_put.lock().expect("not poisoned") = None;
+    assert_eq!(status(&bench, case, lease.text("api_key")).await, 200);
+    mount.renew(&lease, HOUR).await.expect("renewed");
+    mount.revoke(&lease).await.expect("revoked");
+    assert_eq!((keys(&bench, case).await, bench.rows().await.len()), (0, 0));
+    // The key of a static role is none that a lease holds.
+    mount.write("static-roles/app", body.clone()).await.expect("written");
+    let row = bench.rows().await.pop().expect("a row");
+    let served = creds(&mount, "app").await["api_key"].clone();
+    let mut second = with("take_over", row.into());
+    second["api_key"] = served;
+    let error = mount.write("static-roles/other", second).await.expect_err("refused").to_string();
+    assert!(error.contains("none that a lease holds"), "{error}");
+}

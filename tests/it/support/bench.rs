@@ -77,6 +77,11 @@ impl Bench {
         self.simulator.settings(json!({"clock_offset_seconds": offset})).await;
     }
 
+    /// What is stored below a folder.
+    pub async fn storage_list(&self, folder: &str) -> Vec<String> {
+        self.storage.list(folder).await.expect("listed")
+    }
+
     /// Ids of the rows in the ledger.
     pub async fn rows(&self) -> Vec<String> {
         let mut ids = Vec::new();

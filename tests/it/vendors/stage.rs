@@ -393,7 +393,7 @@ impl Stage {
 
     pub async fn issue_named(&self, name: &str, until: Option<Time>) -> Result<Issued, Fault> {
         let name = KeyName(name.to_owned());
-        let order = Order { purpose: Purpose::Lease, name: &name, scope: &self.scope, until };
+        let order = Order { purpose: Purpose::Lease, name: &name, scope: &self.scope, until, keeps: None };
         self.vendor.issue(&self.cx(), &order).await
     }
 
@@ -423,7 +423,7 @@ impl Stage {
     /// Issues an admin key; with its name.
     pub async fn issue_admin(&self) -> (String, Issued) {
         let name = KeyName(self.new_name());
-        let order = Order { purpose: Purpose::Admin, name: &name, scope: &self.scope, until: None };
+        let order = Order { purpose: Purpose::Admin, name: &name, scope: &self.scope, until: None, keeps: None };
         let issued = self.vendor.issue(&self.cx(), &order).await.expect("an admin key");
         (name.0, issued)
     }

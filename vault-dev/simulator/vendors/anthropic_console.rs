@@ -11,7 +11,8 @@ use crate::plain::{Attempt, Example, Plain, text, works};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
-const ADMIN: &str = "sk-ant-admin01-simulator-0001";
+/// An organization may have several.
+const ADMINS: [&str; 2] = ["sk-ant-admin01-simulator-0001", "sk-ant-admin01-simulator-0002"];
 const KEYS: usize = 12;
 
 const ROUTES: &[Route<Console>] = &[
@@ -96,7 +97,7 @@ impl Plain for Console {
     }
 
     fn is_admin(request: &Request) -> bool {
-        request.header("x-api-key") == Some(ADMIN)
+        request.header("x-api-key").is_some_and(|key| ADMINS.contains(&key))
     }
 
     fn error(status: u16, message: &str) -> Answer {
@@ -114,7 +115,7 @@ impl Plain for Console {
 
     fn example(url: &str) -> Example {
         Example {
-            config: json!({"admin_key": ADMIN, "api_url": format!("{url}/anthropic-console")}),
+            config: json!({"admin_key": ADMINS[0], "api_url": format!("{url}/anthropic-console")}),
             role: json!({}),
             attempt: Attempt {
                 method: "POST",

@@ -4,6 +4,7 @@ mod acme;
 mod anthropic;
 mod anthropic_console;
 mod azure_openai;
+mod azure_openai_keys;
 mod baseten;
 mod bedrock;
 mod bifrost;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Mounted> {
         Mounted::plain::<deepinfra::DeepInfra>("deepinfra", "/deepinfra"),
         Mounted::plain::<databricks_oauth::Databricks>("databricks-oauth", "/databricks-oauth"),
         Mounted::plain::<azure_openai::AzureOpenAi>("azure-openai", "/azure-openai"),
+        Mounted::plain::<azure_openai_keys::AzureOpenAiKeys>("azure-openai-keys", "/azure-openai-keys"),
         Mounted::plain::<anthropic::Anthropic>("anthropic", "/anthropic"),
         Mounted::plain::<anthropic_console::Console>("anthropic-console", "/anthropic-console"),
         Mounted::plain::<elevenlabs::ElevenLabs>("elevenlabs", "/elevenlabs"),

@@ -1,0 +1,112 @@
+//! A new static role's first key, where that exists already: somebody else's, or one that a lease holds.
+
+use tokio::sync::OwnedRwLockWriteGuard;
+
+use super::super::accounts::Account;
+use super::super::keys::is_plain;
+use super::super::keys::ledger::{Row, RowKind, State};
+use super::super::mount::AiMount;
+use super::super::upstream;
+use super::replace::has_slots;
+use super::static_role::StaticKey;
+use crate::base::Secret;
+use crate::logical::Result;
+use crate::schema::{Invalid, Name};
+
+/// A key that was given for a role.
+pub struct Imported {
+    pub key: StaticKey,
+    /// Held until the role is stored: its lease must not end the key in between.
+    _row: Option<OwnedRwLockWriteGuard<()>>,
+}
+
+/// How a key is given.
+pub struct Given {
+    pub api_key: Option<Secret>,
+    /// Id of its row.
+    pub take_over: Option<Name>,
+    /// Whether it is served as it is until the first rotation.
+    pub stays: bool,
+}
+
+/// The key that is given for a new role; the vendor must take it, where it can be asked.
+pub async fn imported(
+    mount: &AiMount,
+    account: &Account,
+    role: &str,
+    is_new: bool,
+    given: Given,
+) -> Result<Option<Imported>> {
+    let Some(secret) = given.api_key else {
+        return match given.take_over {
+            Some(_) => Err(Invalid::new("api_key", "is required with take_over: no key is kept here").into()),
+            None => Ok(None),
+        };
+    };
+    let invalid = |problem: &str| Err(Invalid::new("api_key", problem).into());
+    if !is_new {
+        return invalid("is taken only when the role is made: rotate-role replaces the key");
+    }
+    if has_slots(account) {
+        return invalid(
+            "is not taken where keys are values of slots: leave it out, and name the slot that nothing uses",
+        );
+    }
+    if !is_plain(&secret) {
+        return invalid("holds white space or characters that no key has: was a line end pasted?");
+    }
+    let signer = account.signer(mount);
+    let taken = account.vendor.takes(&account.cx(mount, &signer), &secret).await;
+    if taken.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))? == Some(false) {
+        return invalid("is refused by the vendor");
+    }
+    let key = StaticKey {
+        row: None,
+        provider: account.config.provider.clone(),
+        config: account.name.clone(),
+        generation: account.config.generation.clone(),
+        key: None,
+        name: String::new(),
+        secret: secret.expose().to_owned(),
+        parts: Default::default(),
+        headers: Default::default(),
+        base_url: account.parsed.client_url.clone(),
+        made: mount.clock.now(),
+        expires: None,
+    };
+    let Some(id) = given.take_over else { return Ok(Some(Imported { key, _row: None })) };
+    let lock = mount.ledger.locks.write(&id.0).await;
+    let row = leased(mount, account, &id.0).await?;
+    if given.stays && row.vendor_expiry.is_some() {
+        let problem = "cannot be with take_over here: the vendor ends that key by itself, so it is replaced at once";
+        return Err(Invalid::new("skip_import_rotation", problem).into());
+    }
+    // A pointer to the role, whose record decides: what is cut off here leaves the key with its lease.
+    let row = Row { taken_by: Some(role.to_owned()), ..row };
+    mount.ledger.put(&row).await?;
+    let key = StaticKey {
+        row: Some(row.id),
+        key: row.key,
+        name: row.name,
+        made: row.created,
+        expires: row.vendor_expiry,
+        ..key
+    };
+    Ok(Some(Imported { key, _row: Some(lock) }))
+}
+
+/// A row whose key a lease holds, made with this account.
+async fn leased(mount: &AiMount, account: &Account, id: &str) -> Result<Row> {
+    let invalid = |problem: String| Invalid::new("take_over", problem);
+    let row = mount.ledger.get(id).await?.ok_or_else(|| invalid(format!("no key {id:?}: see keys/")))?;
+    if row.kind != RowKind::Lease || row.state != State::Live || row.key.is_none() {
+        return Err(invalid(format!("key {id:?} is none that a lease holds")).into());
+    }
+    if row.config != account.name || row.generation != account.config.generation {
+        return Err(invalid(format!("key {id:?} was made with another account, config {:?}", row.config)).into());
+    }
+    match super::holder(mount, &row).await? {
+        Some(holder) => Err(invalid(format!("key {id:?} is {holder}")).into()),
+        None => Ok(row),
+    }
+}
