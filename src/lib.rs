@@ -39,6 +39,8 @@
 //! revoke:  vendor deletes (from the lease's own data, row or no row) -> row dropped; a failure is noted and tried again
 //! sweep:   minting rows that nobody works on: looked for at the vendor after 2, 10 and 60 minutes; live rows an hour past
 //!          their deadline: deleted; failed revocations: tried again, at last once an hour
+//! lend:    key's record names a row -> row(minting) stored -> vendor switches it on -> row(live) stored -> answer; at its end
+//!          row(revoking) stored -> vendor switches it off -> row dropped
 //! rotate:  as mint, and the new credential pending in the config -> proven -> in use, one write -> the old one's row(revoking)
 //! unmount: no new mints, running ones undone, then every remaining row's key is deleted
 //! moved:   the storage no longer holds this mount's `meta`: nothing works until the plugin is reloaded
@@ -98,6 +100,13 @@
 //!   What was made and is not in use has a row, so that a rotation that nobody goes on with ends as a mint does.
 //! - A rotation is not the host's: its rotation manager is of one edition, and knows nothing of what was half done.
 //! - A credential of ours that is not needed any more ends itself, when the last key that it made has gone.
+//! - A library's key is taken while its row is there, and the key's record only points to the row: nothing has to be written
+//!   when it comes back, and an old lease finds no row. The row says that it comes back before the vendor hears of it, so
+//!   that a node that has lost the leadership switches off nobody's key.
+//! - A key of a library that is on while nobody has it is switched off and lent to nobody: who switched it on may use it.
+//! - A leased key that a static role has taken over keeps its row, which points to the role; the role's record decides.
+//! - The value of a slot is known by a part of its digest, so that ending one never ends the next; and a slot is left alone
+//!   as long as a request that was sent to it may still arrive.
 //! - "Not there" counts for a key only where the vendor's words are about it, or its listing does not show it: a 404 is about
 //!   a project as often.
 //! - `tidy` judges a row only where two listings, both begun after the row was live for the vendor's lag, do not show its key.

@@ -53,6 +53,7 @@ fn shown(about: &About) -> Object {
     for (name, value) in [
         ("name", json!(about.name)),
         ("title", json!(about.title)),
+        ("paths", json!(handed_out_by(can))),
         ("create", json!(source(can.source))),
         ("revoke", json!(end(can.end))),
         ("revocable", json!(can.end != End::Expires)),
@@ -73,6 +74,13 @@ fn shown(about: &About) -> Object {
     data
 }
 
+/// Which paths hand out its keys.
+fn handed_out_by(can: &Abilities) -> Vec<&'static str> {
+    let of = |purpose: Purpose, path| can.purposes.contains(&purpose).then_some(path);
+    let lent = (can.source == Source::Activate).then_some("library");
+    [of(Purpose::Lease, "creds"), of(Purpose::Static, "static-creds"), lent].into_iter().flatten().collect()
+}
+
 fn source(source: Source) -> String {
     match source {
         Source::Create => "a key is created by the vendor's API".into(),
@@ -87,7 +95,7 @@ const fn end(end: End) -> &'static str {
         End::Delete => "deleted by its id",
         End::BySecret => "revoked by its own value",
         End::Deactivate => "switched off",
-        End::Regenerate => "its slot gets another value, which nobody is told",
+        End::Regenerate => "replaced by a value that nobody is told",
         End::Expires => "not possible: it ends by its expiry",
     }
 }

@@ -23,7 +23,7 @@ impl Walk<'_> {
             ("role", !definition.role.is_empty()),
             ("id", definition.id.is_some()),
             ("expiry", !matches!(definition.expiry, ExpirySpec::None)),
-            ("switch", definition.switch.is_some() && definition.slots.is_some()),
+            ("slots", beside == "switch" && definition.slots.is_some()),
         ] {
             if is_there {
                 return problem(at, format!("has no meaning beside {beside}: no key is made there"));

@@ -120,6 +120,31 @@ mod tests {
         })
     }
 
+    /// One of keys that are not made, and that is valid.
+    fn existing(part: &str) -> Value {
+        let mut definition = good();
+        let fields = definition.as_object_mut().expect("an object");
+        for field in ["role", "create", "delete", "expiry", "list"] {
+            fields.remove(field);
+        }
+        fields["account"][1]["type"] = "id".into();
+        let call = |method: &str, rest: &str| json!({"call": format!("{method} /teams/{{account.team}}{rest}")});
+        let mut look = call("GET", "/keys/{id}");
+        look["take"] = json!({"state": "/state"});
+        let told = match part {
+            "switch" => json!({
+                "look": look, "is_on": "on", "is_off": "off",
+                "on": call("POST", "/keys/{id}/on"), "off": call("POST", "/keys/{id}/off"),
+            }),
+            _ => json!({
+                "names": ["a", "b"], "values": ["/a", "/b"],
+                "regenerate": call("POST", "/keys/{id}"), "read": call("GET", "/keys"),
+            }),
+        };
+        fields.insert(part.to_owned(), told);
+        definition
+    }
+
     fn refused(pointer: &str, value: Value) -> String {
         let mut definition = good();
         *definition.pointer_mut(pointer).expect(pointer) = value;
@@ -250,6 +275,33 @@ mod tests {
             ("/delete", json!([]), "list: has no meaning"),
         ] {
             let problem = refused(pointer, value);
+            assert!(problem.starts_with(says), "{pointer}: {problem}");
+        }
+        for (part, pointer, value, says) in [
+            ("switch", "/create", json!(good()["create"]), "create: has no meaning beside switch"),
+            ("switch", "/role", json!(good()["role"]), "role: has no meaning beside switch"),
+            ("switch", "/switch/look/take", json!({"hint": "/h"}), "switch.look.take: lacks state"),
+            ("switch", "/switch/look/call", json!("POST /keys/{id}"), "switch.look.call: must change nothing"),
+            ("switch", "/switch/on/call", json!("POST /keys"), "switch.on.call: does not name the key"),
+            ("switch", "/switch/on/take", json!({"secret": "/key"}), "switch.on.take: \"secret\" has no meaning"),
+            ("switch", "/switch/off/later", json!(true), "switch.off.later: has no meaning here"),
+            ("switch", "/switch/off/when", json!("account.team"), "switch.off.when: has no meaning here"),
+            ("switch", "/switch/is_dead", json!(["off"]), "switch: has one state twice"),
+            ("slots", "/list", json!(good()["list"]), "list: has no meaning beside slots"),
+            ("slots", "/slots/names", json!(["a"]), "slots.names: must be from 2 to 8"),
+            ("slots", "/slots/names", json!(["a", "b/c"]), "slots.names: \"b/c\" must be of letters"),
+            ("slots", "/slots/values", json!(["/a"]), "slots.values: must be as many as names"),
+            ("slots", "/slots/regenerate/call", json!("PUT /keys/{id}"), "slots.regenerate: must be a POST"),
+            ("slots", "/slots/regenerate/call", json!("POST /keys"), "slots.regenerate: does not name the slot"),
+            ("slots", "/slots/read/call", json!("POST /keys"), "slots.read.call: must change nothing"),
+            ("slots", "/switch", json!(existing("switch")["switch"]), "slots: has no meaning beside switch"),
+        ] {
+            let mut definition = existing(part);
+            define(&Map::from_iter([(DEFINITION.to_owned(), definition.clone())])).map(drop).expect("valid");
+            let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+            definition.pointer_mut(parent).expect(pointer)[field] = value;
+            let refused = define(&Map::from_iter([(DEFINITION.to_owned(), definition)]));
+            let problem = refused.err().unwrap_or_else(|| panic!("{pointer} was taken")).problem;
             assert!(problem.starts_with(says), "{pointer}: {problem}");
         }
         let text = define(&Map::from_iter([(DEFINITION.to_owned(), "{\n  \"name\": acme\n}".into())]));

@@ -49,6 +49,7 @@ impl Console {
             .envs([("LITELLM_MASTER_KEY", LITELLM), ("SIMULATOR", &stage.simulator.url)])
             .env("ANTHROPIC_ADMIN_TOKEN", ANTHROPIC)
             .env("ANTHROPIC_ADMIN_KEY", console_keys::ADMIN)
+            .env("AZURE_CLIENT_SECRET", "entra~client.secret-simulator-0002")
             .env("CLIENT_SECRET", "oauth2-client-secret-simulator-0001");
         let redactor = Redactor::new(&stage.server.url, &stage.simulator.url);
         Self::start(shell, redactor)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::logical::Operation;
-use vault_plugin_secrets_ai::providers::{self, About, Expiry, Source};
+use vault_plugin_secrets_ai::providers::{self, About, Expiry, Find, Purpose, Source};
 use vault_plugin_secrets_ai::schema::{Field, Kind, format_duration};
 
 use crate::support::bench::{Bench, Mounted};
@@ -51,18 +51,23 @@ async fn table(mount: &Mounted, name: &str) -> String {
 /// One line a vendor, in the words of `providers/`.
 async fn vendors(mount: &Mounted) -> String {
     let mut text = String::from(
-        "| vendor | `provider=` | limits per key | expiry at the vendor | revoked | lost keys found | credential rotated | not used yet |\n|---|---|---|---|---|---|---|---|\n",
+        "| vendor | `provider=` | handed out by | limits per key | expiry at the vendor | revoked | lost keys found | credential rotated | not used yet |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     for vendor in providers::all() {
         let data = described(mount, vendor.about()).await;
         text.push_str(&format!(
-            "| {} | `{}` | {} | {} | {} | {} | {} | {} |\n",
+            "| {} | `{}` | {} | {} | {} | {} | {} | {} | {} |\n",
             data["title"].as_str().expect("a title"),
             data["name"].as_str().expect("a name"),
+            list(&data["paths"]),
             list(&data["limits"]),
             data["vendor_expiry"]["kind"].as_str().expect("text"),
             if data["revocable"] == true { data["revoke"].as_str().expect("text") } else { "no: ends by its expiry" },
-            if data["list"] == true { "yes" } else { "no" },
+            match vendor.about().can.find {
+                Find::ByName { .. } | Find::ByOurId => "yes",
+                Find::Unneeded => "none get lost",
+                Find::Never => "no",
+            },
             match data["rotate_root"].as_str().expect("text") {
                 text if text.starts_with("by config") => "by itself",
                 text => text,
@@ -96,7 +101,7 @@ async fn others(mount: &Mounted) -> String {
 /// When each vendor ends a key by itself.
 async fn expiry(mount: &Mounted) -> String {
     let mut text = String::from("| vendor | expiry at the vendor | without Vault a key ends |\n|---|---|---|\n");
-    for vendor in providers::all() {
+    for vendor in providers::all().filter(|vendor| vendor.about().can.purposes.contains(&Purpose::Lease)) {
         let data = described(mount, vendor.about()).await;
         let ends = match vendor.about().can.expiry {
             Expiry::Never => "never",
@@ -125,6 +130,7 @@ async fn facts(mount: &Mounted, about: &About) -> String {
         None => {}
     }
     for (what, value) in [
+        ("Handed out by", list(&data["paths"])),
         ("How a key is made", data["create"].as_str().expect("text").to_owned()),
         ("How it is revoked", data["revoke"].as_str().expect("text").to_owned()),
         ("How soon it is refused then", data["revocation_speed"].as_str().expect("text").to_owned()),
