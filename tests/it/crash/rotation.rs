@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::scene::Scene;
 use crate::support::bench::eventually;
 use crate::support::case::{CASES, Case};
-use crate::support::simulator::try_key;
+use crate::support::simulator::{plain_client, try_key};
 
 const STEPS: [&str; 8] = [
     "mint.before-row",
@@ -111,4 +111,57 @@ async fn served(scene: &Scene) -> bool {
     let reply = scene.mount.client_request("read", "static-creds/app", json!({})).await.expect(200);
     let text = |field: &str| reply[field].as_str().expect("text").to_owned();
     try_key(&text("base_url"), &text("api_key"), scene.case.model).await == 200
+}
+
+/// Where keys are the values of two slots.
+#[tokio::test]
+async fn killed_in_the_rotation_of_a_slot_the_served_key_works() {
+    futures_util::future::join_all(STEPS.map(async |step| {
+        let mut scene = Scene::new(&Case::named("openai")).await;
+        let example = scene.simulator.get("/_control/examples").await["azure-openai-keys"].clone();
+        let mut config = example["config"].clone();
+        config["provider"] = "azure-openai-keys".into();
+        scene.mount.write("config/azure", config).await.expect(204);
+        let role = json!({"config": "azure", "slot": "Key2", "rotation_period": "30d", "overlap": "1m"});
+        scene.mount.write("static-roles/app", role).await.expect(204);
+        let letting_go = step == "rotate.after-letting-go";
+        // A new key is given a minute before it is served: the rotation is begun, and gone on with.
+        if !["mint.before-row", "mint.after-row", "mint.after-vendor", "rotate.after-pending", "rotate.after-live"]
+            .contains(&step)
+        {
+            scene.mount.write("rotate-role/app", json!({})).await.expect(200);
+        }
+        if letting_go {
+            scene.advance(2).await;
+        }
+        let goes_on = letting_go || ["rotate.proven", "rotate.after-switch"].contains(&step);
+        let later = scene.later(if goes_on { 2 } else { 0 });
+        let mount = scene.mount.clone();
+        let how = if letting_go { json!({"overlap": 0}) } else { json!({}) };
+        let rotation = async move {
+            later.await;
+            mount.client_request("update", "rotate-role/app", how).await
+        };
+        scene.crash_at(step, rotation).await;
+        assert!(slot_works(&scene).await, "{step}: after the crash");
+        for minutes in [3, 10, 55] {
+            scene.advance(minutes).await;
+            assert!(slot_works(&scene).await, "{step}: {minutes} minutes later");
+        }
+        eventually(step, async || scene.rows().len() == 1 && scene.rows()[0]["state"] == "live").await;
+        // And once more, to the end.
+        scene.mount.client_request("update", "rotate-role/app", json!({})).await;
+        for minutes in [2, 3, 3] {
+            scene.advance(minutes).await;
+            assert!(slot_works(&scene).await, "{step}: once more");
+        }
+    }))
+    .await;
+}
+
+async fn slot_works(scene: &Scene) -> bool {
+    let reply = scene.mount.client_request("read", "static-creds/app", json!({})).await.expect(200);
+    let url = format!("{}/azure-openai-keys/openai/v1/chat/completions", scene.simulator.url);
+    let request = plain_client().post(url).header("api-key", reply["api_key"].as_str().expect("text"));
+    request.json(&json!({})).send().await.expect("an answer").status().is_success()
 }
