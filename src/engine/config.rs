@@ -234,7 +234,6 @@ fn merged(
         now,
     )?;
     let admin_key_ttl = change.admin_key_ttl.apply(stored.and_then(Config::admin_key_ttl)).filter(|ttl| !ttl.is_zero());
-    rotation::check(vendor.about(), &schedule, admin_key_ttl, now)?;
     let config = Config {
         provider,
         generation: random_base32(mount.rng.as_ref(), GENERATION_LENGTH),
@@ -258,6 +257,7 @@ fn merged(
         must_carry_credential(stored, &config, &routes, &secret, &sent)?;
     }
     let mut account = Account::open(&name, config)?;
+    rotation::check(account.vendor.as_ref(), &account.parsed, &account.config.schedule, admin_key_ttl, now)?;
     // The same account with another credential goes on as the same generation, if it is certain to be the same.
     let before = stored.and_then(|stored| Account::open(&name, stored.clone()).ok());
     let certain =

@@ -50,6 +50,12 @@ pub trait Vendor: Send + Sync {
         Ok(None)
     }
 
+    /// The account's field without which no credential of its own can be made, where it lacks one. Only where
+    /// `Purpose::Admin` can be asked for.
+    fn lacks_for_admin(&self, _account: &Account) -> Option<String> {
+        None
+    }
+
     /// How a key stands that somebody else made. Only where `Source::Activate`.
     async fn standing(&self, _cx: &Cx<'_>, _key: &Ref) -> Result<Standing, Fault> {
         Err(Fault::invalid("has no keys that are switched on and off"))

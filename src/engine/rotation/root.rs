@@ -30,7 +30,7 @@ use crate::base::{Time, rfc3339};
 use crate::form;
 use crate::framework::{Call, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
-use crate::providers::{About, Issued, Purpose, Scope};
+use crate::providers::{self, About, Issued, Purpose, Scope, Vendor};
 use crate::schema::{Invalid, Kind, Name, Values, format_duration};
 
 pub fn paths() -> Vec<Path<AiMount>> {
@@ -95,6 +95,10 @@ async fn create(mount: &AiMount, account: &Arc<Account>) -> Result<Arc<Account>>
     let about = account.vendor.about();
     if !about.can.purposes.contains(&Purpose::Admin) {
         return Err(Error::Invalid(by_hand(about, &account.name)));
+    }
+    if let Some(field) = account.vendor.lacks_for_admin(&account.parsed) {
+        let problem = format!("is required to rotate: write it to config/{}", account.name);
+        return Err(Invalid::new(field, problem).into());
     }
     let (now, admin) = (mount.clock.now(), &account.config.admin);
     // Where the one in use is, so that it can be ended; only its vendor can tell of one that somebody else has made.
@@ -347,7 +351,14 @@ pub fn show(config: &Config, now: Time, data: &mut Object) {
 ///
 /// # Errors
 /// Names the field.
-pub fn check(about: &About, schedule: &Schedule, ttl: Option<Duration>, now: Time) -> std::result::Result<(), Invalid> {
+pub fn check(
+    vendor: &dyn Vendor,
+    account: &providers::Account,
+    schedule: &Schedule,
+    ttl: Option<Duration>,
+    now: Time,
+) -> std::result::Result<(), Invalid> {
+    let about = vendor.about();
     let invalid = |field: &str, problem: String| Err(Invalid::new(field, problem));
     if !about.can.purposes.contains(&Purpose::Admin) {
         let field = if schedule.is_active() { "rotation_period" } else { "admin_key_ttl" };
@@ -358,6 +369,9 @@ pub fn check(about: &About, schedule: &Schedule, ttl: Option<Duration>, now: Tim
             ),
             false => Ok(()),
         };
+    }
+    if let Some(field) = vendor.lacks_for_admin(account).filter(|_| schedule.is_active() || ttl.is_some()) {
+        return Err(Invalid::new(field, "is required to rotate the credential"));
     }
     let Some(ttl) = ttl else { return Ok(()) };
     let Some(gap) = schedule.longest_gap(now).filter(|_| schedule.is_active()) else {

@@ -205,7 +205,7 @@ pub(super) struct Walk<'a> {
     pub(super) definition: &'a Definition,
     /// What may stand for a value where we are.
     pub(super) allowed: BTreeSet<Source>,
-    used: BTreeSet<Source>,
+    pub(super) used: BTreeSet<Source>,
 }
 
 impl<'a> Walk<'a> {
@@ -298,7 +298,10 @@ impl<'a> Walk<'a> {
             }
             self.allowed.insert(Source::Until);
         }
-        let taken = self.create()?;
+        if let Some(admin) = &definition.admin {
+            self.admin(admin, &account)?;
+        }
+        let taken = self.create("create", &definition.create)?;
         self.allowed = account.clone();
         self.allowed.extend(taken.iter().cloned());
         for (place, step) in definition.delete.iter().enumerate() {
@@ -331,7 +334,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns what later calls can use of a key.
-    fn create(&mut self) -> Result<BTreeSet<Source>, Problem> {
+    pub(super) fn create(&mut self, block: &str, steps: &[Step]) -> Result<BTreeSet<Source>, Problem> {
         let definition = self.definition;
         let mut taken = BTreeSet::new();
         if let Some(id) = &definition.id {
@@ -341,8 +344,8 @@ impl<'a> Walk<'a> {
             taken.insert(Source::Id);
         }
         let mut secret = false;
-        for (place, step) in definition.create.iter().enumerate() {
-            let at = format!("create[{place}]");
+        for (place, step) in steps.iter().enumerate() {
+            let at = format!("{block}[{place}]");
             self.step(&at, step)?;
             for (name, pick) in step.take.iter().chain(&step.show) {
                 pointer(&format!("{at}.take.{name}"), &pick.at)?;
@@ -383,17 +386,17 @@ impl<'a> Walk<'a> {
         }
         let lacks = |at: &str, text: &str| Err(Problem { at: at.into(), text: text.into() });
         if !secret {
-            return lacks("create", "no step takes the secret");
+            return lacks(block, "no step takes the secret");
         }
         if !definition.delete.is_empty() && !taken.contains(&Source::Id) {
-            return lacks("create", "no step takes the id, which delete needs");
+            return lacks(block, "no step takes the id, which delete needs");
         }
         let expires = !matches!(definition.expiry, ExpirySpec::None);
         if definition.delete.is_empty() && !expires {
             return lacks("delete", "is empty, and expiry says that a key has none: it could never be ended");
         }
         if expires && !self.used.contains(&Source::Until) {
-            return lacks("create", "neither sends until nor takes expires, and expiry says that a key has one");
+            return lacks(block, "neither sends until nor takes expires, and expiry says that a key has one");
         }
         Ok(taken)
     }

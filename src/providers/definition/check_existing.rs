@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Method;
 
 use super::check::{Checked, Walk, changes_nothing, pointer, problem, sources};
-use super::format::{ExpirySpec, SlotsSpec, Step, SwitchSpec};
+use super::format::{AdminSpec, ExpirySpec, SlotsSpec, Step, SwitchSpec};
 use super::source::Source;
 use crate::schema::Kind;
 
@@ -20,6 +20,7 @@ impl Walk<'_> {
             ("create", !definition.create.is_empty()),
             ("delete", !definition.delete.is_empty()),
             ("extend", definition.extend.is_some()),
+            ("admin", definition.admin.is_some()),
             ("role", !definition.role.is_empty()),
             ("id", definition.id.is_some()),
             ("expiry", !matches!(definition.expiry, ExpirySpec::None)),
@@ -29,6 +30,36 @@ impl Walk<'_> {
                 return problem(at, format!("has no meaning beside {beside}: no key is made there"));
             }
         }
+        Ok(())
+    }
+
+    /// A credential of the account's own: with its fields, and none of a role.
+    pub(super) fn admin(&mut self, admin: &AdminSpec, account: &BTreeSet<Source>) -> Checked {
+        let definition = self.definition;
+        if definition.delete.is_empty() || definition.list.is_none() || definition.id.is_some() {
+            return problem(
+                "admin",
+                "needs delete, list and ids of the vendor's: what it makes is found and ended by them",
+            );
+        }
+        if let Some(name) = admin.needs.iter().find(|name| !account.contains(&Source::Account((*name).clone()))) {
+            return problem("admin.needs", format!("{name:?} is no field of the account that is not secret"));
+        }
+        if !admin.create.iter().flat_map(sources).any(|(source, _)| *source == Source::Name) {
+            return problem("admin.create", "sends no name: what it makes is found by that");
+        }
+        let all = std::mem::replace(&mut self.allowed, account.clone());
+        self.allowed.insert(Source::Name);
+        self.allowed.extend(all.get(&Source::Until).cloned());
+        let used = std::mem::take(&mut self.used);
+        let taken = self.create("admin.create", &admin.create)?;
+        // What only this sends is no limit of a role's keys, nor their name or expiry.
+        let of_account = std::mem::replace(&mut self.used, used);
+        self.used.extend(of_account.into_iter().filter(|source| matches!(source, Source::Account(_))));
+        if taken.iter().any(|source| matches!(source, Source::Key(_))) {
+            return problem("admin.create", "takes more than id, secret and expires: delete and list know no more");
+        }
+        self.allowed = all;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::super::vendor::{
 };
 use super::super::{Account, Fault};
 use super::check;
-use super::format::{BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, Pages};
+use super::format::{BaseUrl, Bounds, Definition, ExpirySpec, FieldSpec, Pages, Step};
 use super::slots;
 use super::source::Scene;
 use super::step::{Made, Outcome, Session, entry};
@@ -52,7 +52,7 @@ impl Declared {
 
     async fn make(&self, session: &Session<'_>, order: &Order<'_>, made: &mut Made) -> Result<(), Fault> {
         let cx = session.talk.cx;
-        for step in &self.definition.create {
+        for step in self.steps(order)? {
             let key = made.key.clone();
             let scene = Scene {
                 role: Some(&order.scope.0),
@@ -68,6 +68,15 @@ impl Declared {
             made.take(step, &answer, scene.now)?;
         }
         Ok(())
+    }
+
+    /// The steps that make what is ordered.
+    fn steps(&self, order: &Order<'_>) -> Result<&[Step], Fault> {
+        match (order.purpose, &self.definition.admin) {
+            (Purpose::Admin, Some(admin)) => Ok(&admin.create),
+            (Purpose::Admin, None) => Err(Fault::invalid("makes no admin credentials by its API")),
+            (Purpose::Lease | Purpose::Static, _) => Ok(&self.definition.create),
+        }
     }
 
     /// "Not there" may be said of what the key is in: only where all other keys are listed, and this one is not, is it gone.
@@ -103,7 +112,7 @@ impl Declared {
             key: Some(&made.key),
             ..Scene::new(cx.account, cx.clock.now())
         };
-        for undo in self.definition.create.iter().rev().filter_map(|step| step.undo.as_ref()) {
+        for undo in self.steps(order)?.iter().rev().filter_map(|step| step.undo.as_ref()) {
             // Where what it needs was never taken, its step made nothing.
             if undo.call.path(&scene).is_none() {
                 continue;
@@ -236,7 +245,7 @@ impl Vendor for Declared {
             }
         };
         let mut warnings = Vec::new();
-        let tells = takes_expiry(&self.definition);
+        let tells = takes_expiry(self.steps(order)?);
         let token = self.about.can.source == Origin::Token;
         if order.until.is_some() && made.expires.is_none() && tells && !token {
             warnings.push(format!("{} set no expiry: if this key is not revoked, it stays", self.about.title));
@@ -275,6 +284,11 @@ impl Vendor for Declared {
     async fn activate(&self, cx: &Cx<'_>, key: &Ref) -> Result<(), Fault> {
         let switch = self.definition.switches()?;
         switched::on(&Session::open(cx, &self.definition).await?, switch, key).await
+    }
+
+    fn lacks_for_admin(&self, account: &Account) -> Option<String> {
+        let needs = &self.definition.admin.as_ref()?.needs;
+        needs.iter().find(|field| account.identity.get(field).is_none()).cloned()
     }
 
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {
@@ -382,8 +396,8 @@ fn token_url(default: &str, account: &Account) -> Result<String, Invalid> {
     filled.ok_or_else(|| Invalid::new("token_url", "is required: the account has not all that its default needs"))
 }
 
-fn takes_expiry(definition: &Definition) -> bool {
-    definition.create.iter().any(|step| ["expires", "expires_in"].iter().any(|name| step.take.contains_key(*name)))
+fn takes_expiry(steps: &[Step]) -> bool {
+    steps.iter().any(|step| ["expires", "expires_in"].iter().any(|name| step.take.contains_key(*name)))
 }
 
 fn check_needs(specs: &[FieldSpec], values: &Values) -> Result<(), Invalid> {
@@ -421,6 +435,9 @@ fn about(definition: &Definition) -> About {
             (Origin::Slots(count), End::Regenerate, &[Purpose::Static])
         }
         (None, None) if definition.delete.is_empty() => (Origin::Token, End::Expires, &[Purpose::Lease]),
+        (None, None) if definition.admin.is_some() => {
+            (Origin::Create, End::Delete, &[Purpose::Lease, Purpose::Static, Purpose::Admin])
+        }
         (None, None) => (Origin::Create, End::Delete, &[Purpose::Lease, Purpose::Static]),
     };
     let mut scope = fields(&definition.role);

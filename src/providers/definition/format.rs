@@ -71,6 +71,8 @@ pub(super) struct Definition {
     pub(super) check: Vec<Step>,
     #[serde(default)]
     pub(super) create: Vec<Step>,
+    /// Makes another credential of the account's own, where the vendor's API does: found and ended as other keys are.
+    pub(super) admin: Option<AdminSpec>,
     /// Moves the vendor's expiry.
     pub(super) extend: Option<Step>,
     /// Ends a key; the first step's answer says how it went. None: the key ends by its expiry only.
@@ -184,6 +186,16 @@ impl TryFrom<String> for Span {
     fn try_from(text: String) -> Result<Self, String> {
         parse_duration(&text).map(Self).ok_or_else(|| format!("{text:?} is not a duration such as 15m or 90d"))
     }
+}
+
+/// How a credential of the account's own is made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminSpec {
+    /// Fields of the account without which none can be made.
+    #[serde(default)]
+    pub(super) needs: Vec<String>,
+    pub(super) create: Vec<Step>,
 }
 
 /// Fixed slots, each with a value that can be made anew.

@@ -1,6 +1,7 @@
 //! The same questions for every vendor, gated by what it declares. Where `LITELLM_URL` and `LITELLM_MASTER_KEY` are
 //! set, those that need no fault on order are asked of that proxy too.
 
+mod admin;
 mod answers;
 mod deepinfra;
 mod described;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::book::{Book, Record, random};
-use crate::clock::rfc3339;
+use crate::clock::{Moment, rfc3339};
 use crate::fields::{Kind, NAME, optional, required};
 use crate::plain::{Attempt, Beyond, Example, Plain, text, texts, works};
 use crate::request::{Call, Request};
@@ -129,6 +129,12 @@ impl Plain for Deepgram {
 
     fn is_admin(request: &Request) -> bool {
         request.header("authorization").and_then(|value| value.strip_prefix("Token ")) == Some(ADMIN)
+    }
+
+    fn is_made_admin(&mut self, request: &Request, at: Moment) -> bool {
+        let secret = request.header("authorization").and_then(|value| value.strip_prefix("Token "));
+        let writes = |scope: &String| ["keys:write", "admin", "owner"].contains(&scope.as_str());
+        self.caller(secret, at).is_ok_and(|record| record.more.scopes.iter().any(writes))
     }
 
     fn error(status: u16, message: &str) -> Answer {

@@ -5,13 +5,15 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::book::{Book, Record, random};
-use crate::clock::rfc3339;
+use crate::clock::{Moment, rfc3339};
 use crate::fields::{self, ID, Kind, NAME, Unknown, nullable, optional, required};
 use crate::plain::{Attempt, Beyond, Example, Plain, text, texts, works};
 use crate::request::{Call, Request};
 use crate::router::{Answer, Outcome, Route, admin, key};
 
 const ADMIN: &str = "pk-simulator-admin-0001";
+/// What a key needs to make others.
+const ADMIN_SCOPE: &str = "workspace_service_api_keys.create";
 const WORKSPACE: &str = "ws-simulator-1";
 
 const ROUTES: &[Route<Portkey>] = &[
@@ -116,6 +118,11 @@ impl Plain for Portkey {
         request.header("x-portkey-api-key") == Some(ADMIN)
     }
 
+    fn is_made_admin(&mut self, request: &Request, at: Moment) -> bool {
+        let writes = |record: &mut Record<Policy>| record.more.scopes.iter().any(|scope| scope == ADMIN_SCOPE);
+        self.caller(request.header("x-portkey-api-key"), at).is_ok_and(writes)
+    }
+
     fn error(status: u16, message: &str) -> Answer {
         Answer::new(status, json!({"success": false, "data": {"message": message}}))
     }
@@ -133,7 +140,7 @@ impl Plain for Portkey {
         });
         Example {
             config: json!({
-                "admin_key": ADMIN, "workspace_id": WORKSPACE,
+                "admin_key": ADMIN, "workspace_id": WORKSPACE, "admin_scopes": [ADMIN_SCOPE],
                 "api_url": format!("{url}/portkey/v1"), "base_url": format!("{url}/portkey/v1"),
             }),
             role: json!({

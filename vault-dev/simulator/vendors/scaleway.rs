@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::book::{Book, Record, random};
-use crate::clock::rfc3339;
+use crate::clock::{Moment, rfc3339};
 use crate::fields::{ID, Kind, nullable, optional, required};
 use crate::plain::{Attempt, Beyond, Example, Plain, text, works};
 use crate::request::{Call, Request};
@@ -15,6 +15,8 @@ const ADMIN: &str = "7b2d0c52-7a4e-4a53-9d0e-000000000001";
 const ORGANIZATION: &str = "7b2d0c52-7a4e-4a53-9d0e-000000000002";
 /// The default project has the organization's id.
 const PROJECT: &str = ORGANIZATION;
+/// Bears the admin credential.
+const ADMIN_APPLICATION: &str = "7b2d0c52-7a4e-4a53-9d0e-000000000004";
 const APPLICATION: &str = "7b2d0c52-7a4e-4a53-9d0e-000000000003";
 
 const ROUTES: &[Route<Scaleway>] = &[
@@ -29,8 +31,13 @@ const ROUTES: &[Route<Scaleway>] = &[
 
 #[derive(Default)]
 pub struct Scaleway {
-    /// With the default project.
-    keys: Book<String>,
+    keys: Book<Bearer>,
+}
+
+pub struct Bearer {
+    application: String,
+    /// The default project.
+    project: String,
 }
 
 impl Scaleway {
@@ -43,13 +50,15 @@ impl Scaleway {
             optional("default_project_id", ID),
         ];
         let body = Self::body(call, &known)?;
-        if body.contains_key("user_id") || text(&body, "application_id") != APPLICATION {
+        let application = text(&body, "application_id").to_owned();
+        if body.contains_key("user_id") || ![APPLICATION, ADMIN_APPLICATION].contains(&&*application) {
             return Err(Self::error(400, "invalid argument(s): application_id does not exist"));
         }
         let project = body.get("default_project_id").and_then(Value::as_str).unwrap_or(PROJECT).to_owned();
         let secret = Uuid::new_v4().to_string();
         let access_key = format!("SCW{}", random("")[..17].to_uppercase());
-        let mut record = Record::new(&access_key, text(&body, "description"), &secret, call.at, project);
+        let mut record =
+            Record::new(&access_key, text(&body, "description"), &secret, call.at, Bearer { application, project });
         record.expires = expiry(&body, call)?;
         let record = self.keys.add(record);
         let mut answer = show(record);
@@ -67,7 +76,7 @@ impl Scaleway {
             return Err(Self::error(403, "insufficient permissions"));
         }
         let size = call.at.page_size(size);
-        let wanted = |record: &&Record<String>| {
+        let wanted = |record: &&Record<Bearer>| {
             call.query("expired").is_none_or(|expired| (expired == "true") == record.expired(call.at))
         };
         let listed: Vec<_> = self.keys.listed(call.at).filter(wanted).collect();
@@ -111,7 +120,7 @@ impl Scaleway {
 }
 
 impl Plain for Scaleway {
-    type Key = String;
+    type Key = Bearer;
 
     fn routes() -> &'static [Route<Self>] {
         ROUTES
@@ -119,6 +128,10 @@ impl Plain for Scaleway {
 
     fn is_admin(request: &Request) -> bool {
         request.header("x-auth-token") == Some(ADMIN)
+    }
+
+    fn is_made_admin(&mut self, request: &Request, at: Moment) -> bool {
+        self.caller(request.header("x-auth-token"), at).is_ok_and(|record| record.more.application == ADMIN_APPLICATION)
     }
 
     fn error(status: u16, message: &str) -> Answer {
@@ -133,7 +146,7 @@ impl Plain for Scaleway {
         Answer::new(status, json!({"type": kind, "message": message}))
     }
 
-    fn keys(&mut self) -> &mut Book<String> {
+    fn keys(&mut self) -> &mut Book<Bearer> {
         &mut self.keys
     }
 
@@ -143,7 +156,7 @@ impl Plain for Scaleway {
         let body = attempt.body.clone();
         Example {
             config: json!({
-                "secret_key": ADMIN, "organization_id": ORGANIZATION,
+                "secret_key": ADMIN, "organization_id": ORGANIZATION, "admin_application_id": ADMIN_APPLICATION,
                 "api_url": format!("{url}/scaleway"), "base_url": format!("{url}/scaleway/v1"),
             }),
             role: json!({"application_id": APPLICATION}),
@@ -167,11 +180,11 @@ fn expiry(body: &Map<String, Value>, call: &Call) -> Result<Option<i64>, Answer>
     Ok(Some(expires))
 }
 
-fn show(record: &Record<String>) -> Value {
+fn show(record: &Record<Bearer>) -> Value {
     json!({
-        "access_key": record.id, "secret_key": null, "application_id": APPLICATION, "description": record.name,
+        "access_key": record.id, "secret_key": null, "application_id": record.more.application, "description": record.name,
         "created_at": rfc3339(record.created), "updated_at": rfc3339(record.created),
-        "expires_at": record.expires.map(rfc3339), "default_project_id": record.more, "editable": true, "deletable": true,
+        "expires_at": record.expires.map(rfc3339), "default_project_id": record.more.project, "editable": true, "deletable": true,
         "managed": false, "creation_ip": "203.0.113.1",
     })
 }
