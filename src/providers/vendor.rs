@@ -50,6 +50,12 @@ pub trait Vendor: Send + Sync {
         Ok(None)
     }
 
+    /// The slots that this account's keys are values of, the same for every account of one resource. Only where
+    /// `Source::Slots`.
+    fn slots_of(&self, _account: &Account) -> Option<String> {
+        None
+    }
+
     /// The account's field without which no credential of its own can be made, where it lacks one. Only where
     /// `Purpose::Admin` can be asked for.
     fn lacks_for_admin(&self, _account: &Account) -> Option<String> {

@@ -155,6 +155,7 @@ fn shown(row: &Row) -> Object {
         ("entity_id", json!(row.entity)),
         ("display_name", json!(row.caller)),
         ("accessor", json!(row.accessor)),
+        ("taken_by", json!(row.taken_by)),
     ] {
         data.insert(name.into(), value);
     }

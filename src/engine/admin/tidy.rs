@@ -136,7 +136,10 @@ impl<'a> Tidy<'a> {
         for id in self.mount.ledger.ids(&ListArgs::all()).await? {
             match self.mount.ledger.get(&id).await {
                 Ok(row) => rows.extend(row.filter(|row| {
-                    row.state == State::Live && row.kind == RowKind::Lease && !self.mount.running.contains(&id)
+                    row.state == State::Live
+                        && row.kind == RowKind::Lease
+                        && row.taken_by.is_none()
+                        && !self.mount.running.contains(&id)
                 })),
                 Err(error) => self.warnings.push(format!("row {id} was not judged: {error}")),
             }
@@ -233,7 +236,7 @@ impl<'a> Tidy<'a> {
         for row in missing.iter().filter(|row| !shown.contains(row.name.as_str())) {
             let _lock = self.mount.ledger.locks.write(&row.id).await;
             let current = self.mount.ledger.get(&row.id).await?;
-            let Some(row) = current.filter(|row| row.state == State::Live) else { continue };
+            let Some(row) = current.filter(|row| row.state == State::Live && row.taken_by.is_none()) else { continue };
             let Some(key) = row.key.clone() else { continue };
             if self.left().is_zero() {
                 break;

@@ -38,6 +38,9 @@ pub struct Row {
     pub deadline: Time,
     /// When the vendor itself ends the key.
     pub vendor_expiry: Option<Time>,
+    /// A print of a leased key, so that whoever has the key can prove that this is its row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub print: Option<String>,
     /// The static role that the key was given to while a lease held it. It has the key where its record says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_by: Option<String>,
@@ -276,6 +279,12 @@ impl Ledger {
     /// What the index holds, in the order of ids.
     pub fn held(&self) -> Vec<(String, Held)> {
         self.index().rows.iter().map(|(id, held)| (id.clone(), held.clone())).collect()
+    }
+
+    /// The same, where it holds every row; none else.
+    pub fn all(&self) -> Option<Vec<(String, Held)>> {
+        let whole = self.index().loaded == Loaded::All;
+        whole.then(|| self.held())
     }
 
     /// Settling the row has failed once more.

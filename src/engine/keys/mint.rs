@@ -106,7 +106,16 @@ impl<'a> Mint<'a> {
 
     /// Deletes a key that nobody will get. What fails stays for the sweep.
     pub async fn undo(self, account: &Arc<Account>, secret: &Secret) {
-        let Self { mount, row, .. } = self;
+        let Self { mount, mut row, .. } = self;
+        if row.kind == RowKind::Library {
+            row = match at_vendor::fenced(mount, row).await {
+                Ok(row) => row,
+                // Perhaps this node leads no more, and somebody else has the key by now: it is the leader's sweep's.
+                Err(error) => {
+                    return tracing::warn!(mount = mount.tag, %error, "a key that was switched on is the sweep's");
+                }
+            };
+        }
         let Some(key) = row.key.clone() else { return };
         // A token that lives on has a row as long as it does.
         if row.state == State::Expiring

@@ -87,17 +87,19 @@ impl<'a> Round<'a> {
             let ended = self.pass == Pass::Final || self.mount.clock.now() > row.deadline;
             return if ended { ledger.delete(id).await } else { Ok(()) };
         }
-        if (row.state == State::Minting || row.taken_by.is_some())
-            && row.state != State::Revoking
+        if row.state == State::Minting
             && self.pass != Pass::Final
             && rotation::holder(self.mount, &row).await?.is_some()
         {
-            // Its maker was cut off, or its lease is over, and whoever holds the key goes on from there.
+            // Its maker was cut off, and whoever holds the key goes on from there.
             return Ok(());
         }
         let over = row.kind.has_deadline() && self.mount.clock.now() > row.deadline + LIVE_GRACE;
         let early = row.state == State::Live && !over;
         if early && self.pass != Pass::Final {
+            return Ok(());
+        }
+        if self.pass != Pass::Final && rotation::keep_taken(self.mount, &row).await? {
             return Ok(());
         }
         if !row.has_account() {

@@ -87,6 +87,7 @@ async fn creds(mount: Arc<AiMount>, arguments: CredsArgs, call: Call) -> Result<
     let issued = mint.issue(&account, &signer, asked).await?;
     if !token {
         mint.row.state = State::Live;
+        mint.row.print = Some(issued.secret.print());
     }
     let granted = match check_plain(&issued) {
         Ok(()) => life.granted(&mount, issued.expires, &account.vendor.about().can).await,
@@ -152,6 +153,7 @@ async fn new_row(
         created: mount.clock.now(),
         deadline: life.end,
         vendor_expiry: life.until,
+        print: None,
         taken_by: None,
     })
 }

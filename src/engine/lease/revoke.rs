@@ -1,6 +1,6 @@
 use super::super::accounts::account_is_gone;
 use super::super::keys::at_vendor::{end, is_settled};
-use super::super::keys::ledger::{AccountId, State};
+use super::super::keys::ledger::AccountId;
 use super::super::mount::AiMount;
 use super::super::rotation;
 use super::super::step::step;
@@ -16,10 +16,10 @@ pub async fn revoke(mount: &AiMount, internal: Internal, data: &Object) -> Resul
     let of = AccountId { config: internal.config, generation: internal.generation };
     let _lock = mount.ledger.locks.write(&internal.id).await;
     let row = mount.ledger.get(&internal.id).await?;
-    if let Some(row) = row.as_ref().filter(|row| row.taken_by.is_some() && row.state != State::Revoking)
-        && let Some(holder) = rotation::holder(mount, row).await?
+    if let Some(row) = &row
+        && rotation::keep_taken(mount, row).await?
     {
-        tracing::info!(mount = mount.tag, id = row.id, holder, "a lease was revoked whose key is held elsewhere");
+        tracing::info!(mount = mount.tag, id = row.id, "a lease was revoked whose key is a static role's");
         return Ok(Response::default());
     }
     step("revoke.before-vendor").await;

@@ -117,6 +117,7 @@ fn new_row(mount: &AiMount, set: &str, account: Option<&Account>, life: &Life, r
         created: mount.clock.now(),
         deadline: life.end,
         vendor_expiry: None,
+        print: None,
         taken_by: None,
     }
 }

@@ -123,6 +123,7 @@ impl LibraryKey {
             created: now,
             deadline: now,
             vendor_expiry: None,
+            print: None,
             taken_by: None,
         };
         // First: a row that no key names would be ended while somebody else has the key.

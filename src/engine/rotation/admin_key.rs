@@ -37,6 +37,9 @@ pub struct Pending {
     pub fields: Object,
     pub made: Time,
     pub expires: Option<Time>,
+    /// Seconds for which the one in use goes on working once this takes its place; none where nobody has asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<u64>,
     /// Where the credential in use is at the vendor, where it has no row and the vendor told.
     pub replaces: Option<KeyRecord>,
 }

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::super::accounts::{Account, config_key};
 use super::super::keys::ledger::{RowKind, State, retry};
 use super::super::mount::AiMount;
-use super::super::times::{AGE_LOGGED_EVERY, ROOT_OVERLAP, STATIC_TICK};
+use super::super::times::{AGE_LOGGED_EVERY, STATIC_TICK};
 use super::replace::{self, replace, static_key, stored};
 use super::root::{Progress, current, end_previous, rotate};
 use crate::base::Clock;
@@ -145,17 +145,16 @@ async fn tend_static_role(mount: &AiMount, name: &str) {
 async fn replace_due(mount: &AiMount, name: &str) -> Result<Option<String>> {
     let _alone = mount.rotation_locks.write(&static_key(name)).await;
     // It may have been written or rotated since.
-    let Some(mut role) = stored(mount, name).await? else { return Ok(None) };
-    if role.rotates(mount.clock.now()) {
-        match replace(mount, name, role, Duration::ZERO).await? {
-            replace::Progress::Switched => {}
-            replace::Progress::Pending(why) => return Ok(Some(why)),
-        }
-        let Some(rotated) = stored(mount, name).await? else { return Ok(None) };
-        role = rotated;
+    let Some(role) = stored(mount, name).await? else { return Ok(None) };
+    // First: what is over makes place, and does not wait for a vendor that makes nothing now.
+    let role = replace::end_previous(mount, name, role).await?;
+    if !role.rotates(mount.clock.now()) {
+        return Ok(None);
     }
-    replace::end_previous(mount, name, role).await?;
-    Ok(None)
+    Ok(match replace(mount, name, role, Duration::ZERO, None).await? {
+        replace::Progress::Switched => None,
+        replace::Progress::Pending(why) => Some(why),
+    })
 }
 
 async fn tend_accounts(mount: &AiMount) -> Result<()> {
@@ -175,7 +174,7 @@ async fn tend_one(mount: &AiMount, name: &str) -> Result<()> {
     let Ok(account) = current(mount, name).await else { return Ok(()) };
     tell_age(mount, &account);
     if is_due(mount, &account) && mount.rotations.may_try(&config_key(name), mount.clock.as_ref()) {
-        let outcome = rotate(mount, name, ROOT_OVERLAP).await;
+        let outcome = rotate(mount, name, None).await;
         match outcome {
             Ok(Progress::Switched { .. }) => mount.rotations.succeeded(&config_key(name)),
             Ok(Progress::Pending(why)) => mount.rotations.failed(&config_key(name), why, mount.clock.as_ref()),

@@ -89,6 +89,7 @@ fn row(mount: &AiMount, id: String, kind: RowKind, of: &AccountId) -> Row {
         created: now,
         deadline: now,
         vendor_expiry: None,
+        print: None,
         taken_by: None,
     }
 }

@@ -7,7 +7,7 @@ use super::super::keys::is_plain;
 use super::super::keys::ledger::{Row, RowKind, State};
 use super::super::mount::AiMount;
 use super::super::upstream;
-use super::replace::has_slots;
+use super::slots::slots_of;
 use super::static_role::StaticKey;
 use crate::base::Secret;
 use crate::logical::Result;
@@ -47,7 +47,7 @@ pub async fn imported(
     if !is_new {
         return invalid("is taken only when the role is made: rotate-role replaces the key");
     }
-    if has_slots(account) {
+    if slots_of(account).is_some() {
         return invalid(
             "is not taken where keys are values of slots: leave it out, and name the slot that nothing uses",
         );
@@ -76,7 +76,7 @@ pub async fn imported(
     };
     let Some(id) = given.take_over else { return Ok(Some(Imported { key, _row: None })) };
     let lock = mount.ledger.locks.write(&id.0).await;
-    let row = leased(mount, account, &id.0).await?;
+    let row = leased(mount, account, &id.0, &secret).await?;
     if given.stays && row.vendor_expiry.is_some() {
         let problem = "cannot be with take_over here: the vendor ends that key by itself, so it is replaced at once";
         return Err(Invalid::new("skip_import_rotation", problem).into());
@@ -95,8 +95,9 @@ pub async fn imported(
     Ok(Some(Imported { key, _row: Some(lock) }))
 }
 
-/// A row whose key a lease holds, made with this account.
-async fn leased(mount: &AiMount, account: &Account, id: &str) -> Result<Row> {
+/// The row of this very key, which a lease holds and which was made with this account: another's would be deleted with the
+/// role.
+async fn leased(mount: &AiMount, account: &Account, id: &str, secret: &Secret) -> Result<Row> {
     let invalid = |problem: String| Invalid::new("take_over", problem);
     let row = mount.ledger.get(id).await?.ok_or_else(|| invalid(format!("no key {id:?}: see keys/")))?;
     if row.kind != RowKind::Lease || row.state != State::Live || row.key.is_none() {
@@ -104,6 +105,9 @@ async fn leased(mount: &AiMount, account: &Account, id: &str) -> Result<Row> {
     }
     if row.config != account.name || row.generation != account.config.generation {
         return Err(invalid(format!("key {id:?} was made with another account, config {:?}", row.config)).into());
+    }
+    if row.print != Some(secret.print()) {
+        return Err(invalid(format!("key {id:?} is another one than api_key")).into());
     }
     match super::holder(mount, &row).await? {
         Some(holder) => Err(invalid(format!("key {id:?} is {holder}")).into()),

@@ -8,6 +8,7 @@ mod import;
 mod replace;
 mod root;
 mod schedule;
+mod slots;
 mod static_role;
 mod static_roles;
 
@@ -17,7 +18,7 @@ pub use elsewhere::{digest_of, is_needed};
 pub use root::{check, in_use_last, retire, show};
 pub use schedule::{Schedule, ScheduleChange};
 
-use super::keys::ledger::{Row, RowKind};
+use super::keys::ledger::{Row, RowKind, State};
 use super::mount::AiMount;
 use crate::framework::Path;
 use crate::logical::Result;
@@ -26,6 +27,17 @@ pub fn paths() -> Vec<Path<AiMount>> {
     let mut paths = root::paths();
     paths.extend(static_roles::paths());
     paths
+}
+
+/// Whether a static role has taken over the key of this row, whose lease is over: it is the role's alone from then on. To be
+/// called with the row's lock held.
+pub async fn keep_taken(mount: &AiMount, row: &Row) -> Result<bool> {
+    let Some(role) = row.taken_by.clone().filter(|_| row.state != State::Revoking) else { return Ok(false) };
+    if holder(mount, row).await?.is_none() {
+        return Ok(false);
+    }
+    mount.ledger.put(&Row { kind: RowKind::Static, role, taken_by: None, ..row.clone() }).await?;
+    Ok(true)
 }
 
 /// What holds the key of this row, in words; none where nothing does.

@@ -6,17 +6,18 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::super::accounts::Account;
-use super::super::keys::ledger::{AccountId, Held, RowKind, State};
+use super::super::keys::ledger::RowKind;
 use super::super::mount::AiMount;
 use super::super::roles::not_allowed;
 use super::super::step::step;
 use super::super::times::{PROOF_LIMIT, UNASKED_PROOF, VENDOR_BUDGET};
 use super::super::{config, record};
 use super::held::{self, Wanted};
+use super::slots::{self, SLOTS, slots_of};
 use super::static_role::{StaticKey, StaticRole, Superseded};
-use crate::base::{Secret, rfc3339};
+use crate::base::Secret;
 use crate::logical::{Error, Result};
-use crate::providers::{FaultKind, Purpose, Ref, Source};
+use crate::providers::{FaultKind, Purpose};
 use crate::schema::Values;
 
 /// How far a rotation has come.
@@ -39,8 +40,21 @@ pub async fn store(mount: &AiMount, name: &str, role: &StaticRole) -> Result<()>
 }
 
 /// Replaces a role's key, or goes on with that. To be called with the role's lock held. `patience` is how long the vendor
-/// may take to know the new key, before this returns and the sweep goes on.
-pub async fn replace(mount: &AiMount, name: &str, mut role: StaticRole, patience: Duration) -> Result<Progress> {
+/// may take to know the new key, before this returns and the sweep goes on; `overlap` is how long the key before goes on
+/// working, where that is less than the role says.
+pub async fn replace(
+    mount: &AiMount,
+    name: &str,
+    mut role: StaticRole,
+    patience: Duration,
+    overlap: Option<Duration>,
+) -> Result<Progress> {
+    if overlap.is_some() {
+        role.asked_overlap = overlap.map(|overlap| overlap.as_secs());
+        if role.pending.is_some() {
+            store(mount, name, &role).await?;
+        }
+    }
     if role.pending.is_none() {
         role = create(mount, name, role).await?;
     }
@@ -48,15 +62,24 @@ pub async fn replace(mount: &AiMount, name: &str, mut role: StaticRole, patience
 }
 
 async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<StaticRole> {
+    // Until the role is stored, where keys are values of slots.
+    let _slots = match slots_of(&*account(mount, name, &role).await?) {
+        Some(_) => Some(mount.rotation_locks.write(SLOTS).await),
+        None => None,
+    };
     let config_lock = mount.config_locks.read(&role.config).await;
     let account = account(mount, name, &role).await?;
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
     let until = expiry(&account, mount);
-    if has_slots(&account) {
-        check_slots(mount, &account, &role)?;
-    }
-    let keeps: Option<Ref> = role.current.as_ref().and_then(|current| current.key.clone()).map(Into::into);
+    let keeps = match slots_of(&account) {
+        Some(slots) => {
+            slots::check_is_alone(mount, name, &slots).await?;
+            slots::check_are_settled(mount, &slots, &role).await?;
+            slots::kept(mount, &slots, &role).await?
+        }
+        None => None,
+    };
     let wanted = Wanted {
         kind: RowKind::Static,
         purpose: Purpose::Static,
@@ -105,29 +128,6 @@ async fn account(mount: &AiMount, name: &str, role: &StaticRole) -> Result<Arc<A
     Ok(account)
 }
 
-/// Whether a key is the value of one of the vendor's slots.
-pub fn has_slots(account: &Account) -> bool {
-    matches!(account.vendor.about().can.source, Source::Slots(_))
-}
-
-/// Fails as long as the slot that comes next is in use: its value would end before its time, or the new one with it.
-fn check_slots(mount: &AiMount, account: &Account, role: &StaticRole) -> Result<()> {
-    if let Some(previous) = role.previous.last() {
-        return Err(Error::Invalid(format!(
-            "the key before goes on working until {}, and the next one takes its slot: wait, or rotate with overlap=0, which ends it now",
-            rfc3339(previous.ends)
-        )));
-    }
-    let of = AccountId { config: account.name.clone(), generation: account.config.generation.clone() };
-    let unsettled = |(id, held): &(String, Held)| held.state != State::Live && !mount.running.contains(id);
-    match mount.ledger.made_with(&of) {
-        Some(rows) if !rows.iter().any(unsettled) => Ok(()),
-        _ => Err(Error::Unavailable(
-            "what was done to the vendor's slots before is not settled yet: it goes on in a few minutes".into(),
-        )),
-    }
-}
-
 /// As late as the vendor goes: a rotation that stalls must not end the key that is served.
 fn expiry(account: &Account, mount: &AiMount) -> Option<crate::base::Time> {
     account.vendor.about().can.expiry.limits().map(|limits| mount.clock.now() + limits.longest)
@@ -147,6 +147,7 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
             mount.ledger.let_go(row, None).await?;
             step("rotate.after-letting-go").await;
             role.pending = None;
+            role.asked_overlap = None;
             store(mount, name, &role).await?;
             return Err(Error::Refused("the vendor does not take the new key, and it is deleted".into()));
         }
@@ -158,7 +159,7 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
         return Err(Error::Unavailable("this mount is being disabled".into()));
     }
     let now = mount.clock.now();
-    role.switch(now, now + role.overlap());
+    role.switch(now);
     store(mount, name, &role).await?;
     step("rotate.after-switch").await;
     end_previous(mount, name, role).await?;
@@ -203,19 +204,20 @@ async fn prove(mount: &AiMount, role: &StaticRole, key: &StaticKey, patience: Du
     }
 }
 
-/// Lets go of the keys whose overlap is over.
-pub async fn end_previous(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<()> {
+/// Lets go of the keys whose overlap is over; the role without them.
+pub async fn end_previous(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<StaticRole> {
     let now = mount.clock.now();
     let (over, previous): (Vec<_>, Vec<_>) = role.previous.into_iter().partition(|previous| previous.ends <= now);
+    role.previous = previous;
     if over.is_empty() {
-        return Ok(());
+        return Ok(role);
     }
     for Superseded { key, .. } in &over {
         let_go(mount, key).await?;
     }
     step("rotate.after-letting-go").await;
-    role.previous = previous;
-    store(mount, name, &role).await
+    store(mount, name, &role).await?;
+    Ok(role)
 }
 
 /// Has the sweep end a key.

@@ -64,8 +64,7 @@ pub enum Progress {
 
 async fn rotate_root(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<Response> {
     let name = &arguments.name.0;
-    let overlap = arguments.overlap.unwrap_or(ROOT_OVERLAP);
-    let progress = rotate(&mount, name, overlap).await?;
+    let progress = rotate(&mount, name, arguments.overlap).await?;
     mount.rotations.succeeded(&config_key(name));
     let left = match &progress {
         Progress::Switched { let_go } => settle_now(&mount, let_go).await?,
@@ -74,11 +73,12 @@ async fn rotate_root(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Res
     report(current(&mount, name).await?.as_ref(), &mount, progress, left)
 }
 
-/// Rotates, or goes on with a rotation that was cut off.
-pub async fn rotate(mount: &AiMount, name: &str, overlap: Duration) -> Result<Progress> {
+/// Rotates, or goes on with a rotation that was cut off. The overlap is the one that was asked for first, where none is now.
+pub async fn rotate(mount: &AiMount, name: &str, overlap: Option<Duration>) -> Result<Progress> {
     let _alone = mount.rotation_locks.write(&config_key(name)).await;
     let account = current(mount, name).await?;
-    let account = if account.config.admin.pending.is_some() { account } else { create(mount, &account).await? };
+    let account =
+        if account.config.admin.pending.is_some() { account } else { create(mount, &account, overlap).await? };
     finish(mount, account, overlap).await
 }
 
@@ -91,7 +91,7 @@ pub async fn current(mount: &AiMount, name: &str) -> Result<Arc<Account>> {
     account.ok_or_else(|| Error::NotFound(format!("config {name:?} does not exist")))
 }
 
-async fn create(mount: &AiMount, account: &Arc<Account>) -> Result<Arc<Account>> {
+async fn create(mount: &AiMount, account: &Arc<Account>, overlap: Option<Duration>) -> Result<Arc<Account>> {
     let about = account.vendor.about();
     if !about.can.purposes.contains(&Purpose::Admin) {
         return Err(Error::Invalid(by_hand(about, &account.name)));
@@ -126,6 +126,7 @@ async fn create(mount: &AiMount, account: &Arc<Account>) -> Result<Arc<Account>>
             key: issued.key.into(),
             made: now,
             expires: issued.expires,
+            overlap: overlap.map(|overlap| overlap.as_secs()),
             replaces: replaces.map(Into::into),
         };
         change(mount, account, |config| config.admin.pending = Some(pending)).await
@@ -140,7 +141,7 @@ fn fields(account: &Account, issued: &Issued) -> Object {
     secret.chain(parts).collect()
 }
 
-async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Duration) -> Result<Progress> {
+async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Option<Duration>) -> Result<Progress> {
     let Some(pending) = account.config.admin.pending.clone() else {
         return Ok(Progress::Switched { let_go: Vec::new() });
     };
@@ -168,6 +169,7 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Duration) -> Re
     if mount.running.draining() {
         return Err(Error::Unavailable("this mount is being disabled".into()));
     }
+    let overlap = overlap.or(pending.overlap.map(Duration::from_secs)).unwrap_or(ROOT_OVERLAP);
     let replaced = digest_of(&account.config.account, account.parsed.credential_field.as_ref());
     let account = change(mount, &account, |config| {
         let fields = config.admin.switch(now, now + overlap, replaced);

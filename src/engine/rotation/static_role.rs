@@ -29,6 +29,9 @@ pub struct StaticRole {
     /// Served as the previous one until they end, the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previous: Vec<Superseded>,
+    /// Seconds for which the served key goes on working once the pending one takes its place, where less was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_overlap: Option<u64>,
     /// When the current key was put into use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated: Option<Time>,
@@ -88,9 +91,13 @@ impl StaticRole {
         self.rotated.unwrap_or(self.created)
     }
 
-    /// Whether its key is to be replaced, or that was begun.
+    /// Whether its key is to be replaced, or that was begun. A key that its vendor ends before the next rotation is replaced
+    /// now: one that a lease had held is such.
     pub fn rotates(&self, now: Time) -> bool {
-        self.pending.is_some() || self.schedule.next(self.since(), now).is_some_and(|next| next <= now)
+        let next = self.schedule.next(self.since(), now);
+        let expires = self.current.as_ref().and_then(|key| key.expires);
+        let ends_before = matches!((expires, next), (Some(expires), Some(next)) if expires < next);
+        self.pending.is_some() || ends_before || next.is_some_and(|next| next <= now)
     }
 
     /// Whether something is to be done about its keys.
@@ -98,16 +105,22 @@ impl StaticRole {
         self.rotates(now) || self.previous.iter().any(|previous| previous.ends <= now)
     }
 
-    /// Puts the pending key into use; the one that was served goes on working until `ends`.
-    pub fn switch(&mut self, now: Time, ends: Time) {
+    /// Puts the pending key into use; the one that was served goes on working for the overlap.
+    pub fn switch(&mut self, now: Time) {
         let Some(pending) = self.pending.take() else { return };
+        let asked = self.asked_overlap.take().map(Duration::from_secs);
+        let ends = now + asked.unwrap_or(self.overlap()).min(self.overlap());
         self.previous.extend(self.current.replace(pending).map(|key| Superseded { key, ends }));
         self.rotated = Some(now);
     }
 
+    /// All its keys.
+    pub fn keys(&self) -> impl Iterator<Item = &StaticKey> {
+        self.current.iter().chain(&self.pending).chain(self.previous.iter().map(|previous| &previous.key))
+    }
+
     /// Whether it is about the key of this row.
     pub fn holds(&self, row: &str) -> bool {
-        let keys = self.current.iter().chain(&self.pending).chain(self.previous.iter().map(|previous| &previous.key));
-        keys.into_iter().any(|key| key.row.as_deref() == Some(row))
+        self.keys().any(|key| key.row.as_deref() == Some(row))
     }
 }

@@ -12,8 +12,9 @@ use super::super::roles::{allowed_account, scope, scope_fields};
 use super::super::times::{PROOF_BUDGET, SHORTEST_OVERLAP, SHORTEST_STATIC_ROTATION, STATIC_OVERLAP};
 use super::super::vendors;
 use super::import::{Given, imported};
-use super::replace::{Progress, end_previous, has_slots, let_go, replace, static_key, store, stored};
+use super::replace::{Progress, end_previous, let_go, replace, static_key, store, stored};
 use super::schedule::{Schedule, ScheduleChange};
+use super::slots::{check_is_alone, slots_of};
 use super::static_role::{StaticKey, StaticRole};
 use crate::base::{Secret, Time, rfc3339};
 use crate::form;
@@ -152,7 +153,9 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
     let skip = arguments.skip_import_rotation;
     let given = Given { api_key: arguments.api_key.clone(), take_over: arguments.take_over.clone(), stays: skip };
     let (role, ignored) = changed(&mount, &account, before.as_ref(), arguments, &call.more)?;
-    check_slots_are_free(&mount, &account, &name).await?;
+    if let Some(slots) = slots_of(&account) {
+        check_is_alone(&mount, &name, &slots).await?;
+    }
     let given = imported(&mount, &account, &name, before.is_none(), given).await?;
     let mut warnings: Vec<String> = ignored.into_iter().collect();
     let role = match (before, given) {
@@ -187,7 +190,7 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
                 return Ok(Response::default().with_warnings(warnings));
             }
             // The role is there and serves a key, whatever becomes of the next one.
-            let replaced = replace(&mount, &name, role, PROOF_BUDGET).await;
+            let replaced = replace(&mount, &name, role, PROOF_BUDGET, None).await;
             let why = match replaced {
                 Ok(progress) => waiting(progress),
                 Err(error) => {
@@ -198,25 +201,8 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
         }
         (None, None) => role,
     };
-    let progress = replace(&mount, &name, role, PROOF_BUDGET).await?;
+    let progress = replace(&mount, &name, role, PROOF_BUDGET, None).await?;
     Ok(Response::default().with_warnings(warnings).with_warnings(waiting(progress)))
-}
-
-/// Fails where another static role has its keys in the slots of this account: each would end the other's.
-async fn check_slots_are_free(mount: &AiMount, account: &Account, name: &str) -> Result<()> {
-    if !has_slots(account) {
-        return Ok(());
-    }
-    for other in mount.storage.list("static/").await?.into_iter().filter(|other| other != name) {
-        let Some(role) = stored(mount, &other).await? else { continue };
-        let owner = mount.accounts.current(mount.storage.as_ref(), &role.config).await;
-        if owner.ok().flatten().is_some_and(|owner| owner.is_same(account)) {
-            let problem =
-                format!("has its slots used by static role {other:?}: an account of slots has one static role");
-            return Err(Invalid::new("config", problem).into());
-        }
-    }
-    Ok(())
 }
 
 /// The stored role with the change over it, and a warning about fields that nobody knows.
@@ -281,6 +267,7 @@ fn changed(
         current: before.and_then(|role| role.current.clone()),
         pending: before.and_then(|role| role.pending.clone()),
         previous: before.map(|role| role.previous.clone()).unwrap_or_default(),
+        asked_overlap: before.and_then(|role| role.asked_overlap),
         rotated: before.and_then(|role| role.rotated),
         created: before.map_or(now, |role| role.created),
         updated: now,
@@ -293,16 +280,27 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     let _alone = mount.rotation_locks.write(&static_key(&name)).await;
     let Some(role) = stored(&mount, &name).await? else { return Ok(Response::default()) };
     let mut warnings = Vec::new();
+    let owner = match &role.current {
+        Some(key) => mount.owner(&key.account()).await.ok(),
+        None => None,
+    };
+    let in_slots = owner.is_some_and(|owner| slots_of(&owner.account).is_some());
     let kept = role.current.as_ref().filter(|_| arguments.keep_key);
     if let Some(key) = kept {
         // First: a row without a role would have its key deleted.
-        if let Some(row) = &key.row {
-            mount.ledger.delete(row).await?;
+        if let Some(id) = &key.row {
+            let _lock = mount.ledger.locks.write(id).await;
+            if mount.ledger.get(id).await?.is_some_and(|row| row.taken_by.is_some()) {
+                let problem = "cannot be yet: the key's lease is not over, and would delete it; revoke the lease first";
+                return Err(Invalid::new("keep_key", problem).into());
+            }
+            mount.ledger.delete(id).await?;
         }
-        warnings.push(format!(
-            "key {} was left at the vendor, and is nobody's here any more; tidy with delete=true deletes it where its name has this mount's tag",
-            shown(key)
-        ));
+        let tidy = match in_slots {
+            true => "",
+            false => "; tidy with delete=true deletes it where its name has this mount's tag",
+        };
+        warnings.push(format!("key {} was left at the vendor, and is nobody's here any more{tidy}", shown(key)));
     }
     // What is left undone behind this the sweep does.
     mount.storage.delete(&static_key(&name)).await?;
@@ -312,6 +310,9 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     }
     if let Some(key) = role.current.as_ref().filter(|_| kept.is_none()) {
         warnings.push(match key.key {
+            Some(_) if in_slots => {
+                format!("the value of {} is replaced at the vendor by one that nobody is told", shown(key))
+            }
             Some(_) => format!("key {} is deleted at the vendor", shown(key)),
             None => "the key was left at the vendor, since nobody knows its id: delete it there by hand".to_owned(),
         });
@@ -330,42 +331,25 @@ async fn rotate(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<R
     let _alone = mount.rotation_locks.write(&static_key(&name)).await;
     let role = stored(&mount, &name).await?;
     let mut role = role.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))?;
-    let account = mount.accounts.current(mount.storage.as_ref(), &role.config).await?;
-    if arguments.overlap == Some(Duration::ZERO) && account.is_some_and(|account| has_slots(&account)) {
-        // The next key needs their place.
-        role = end_at_once(&mount, &name, role).await?;
+    if let Some(overlap) = arguments.overlap {
+        shorten(&mount, &mut role, overlap);
     }
-    let progress = replace(&mount, &name, role, PROOF_BUDGET).await?;
+    let rows: Vec<String> = role.previous.iter().filter_map(|previous| previous.key.row.clone()).collect();
+    // First: where keys are values of slots, the next one needs a place.
+    let role = end_previous(&mount, &name, role).await?;
+    settle_now(&mount, &rows).await?;
+    let progress = replace(&mount, &name, role, PROOF_BUDGET, arguments.overlap).await?;
     mount.rotations.succeeded(&static_key(&name));
-    if let (Progress::Switched, Some(overlap)) = (&progress, arguments.overlap) {
-        shorten(&mount, &name, overlap).await?;
-    }
+    mount.wake_sweep();
     Ok(Response::default().with_warnings(waiting(progress)))
 }
 
-/// Has the keys that were served before end now.
-async fn end_at_once(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<StaticRole> {
-    let rows: Vec<String> = role.previous.iter().filter_map(|previous| previous.key.row.clone()).collect();
-    let now = mount.clock.now();
-    for previous in &mut role.previous {
-        previous.ends = now;
-    }
-    end_previous(mount, name, role).await?;
-    settle_now(mount, &rows).await?;
-    stored(mount, name).await?.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))
-}
-
-/// Has the keys that were served before end after so long.
-async fn shorten(mount: &AiMount, name: &str, overlap: Duration) -> Result<()> {
-    let Some(mut role) = stored(mount, name).await? else { return Ok(()) };
+/// Has the keys that were served before end after so long at the most.
+fn shorten(mount: &AiMount, role: &mut StaticRole, overlap: Duration) {
     let ends = mount.clock.now() + overlap;
     for previous in &mut role.previous {
         previous.ends = previous.ends.min(ends);
     }
-    store(mount, name, &role).await?;
-    end_previous(mount, name, role).await?;
-    mount.wake_sweep();
-    Ok(())
 }
 
 fn waiting(progress: Progress) -> Option<String> {

@@ -263,7 +263,7 @@ impl Vendor for Declared {
         let session = Session::open(cx, &self.definition).await?;
         let ended = match (&self.definition.switch, &self.definition.slots) {
             (Some(switch), _) => switched::off(&session, switch, key).await?,
-            (None, Some(slots)) => (slots::end(&session, slots, key).await?, true),
+            (None, Some(slots)) => (slots::end(session, slots, key).await?, true),
             (None, None) => session.delete(key).await?,
         };
         match ended {
@@ -284,6 +284,10 @@ impl Vendor for Declared {
     async fn activate(&self, cx: &Cx<'_>, key: &Ref) -> Result<(), Fault> {
         let switch = self.definition.switches()?;
         switched::on(&Session::open(cx, &self.definition).await?, switch, key).await
+    }
+
+    fn slots_of(&self, account: &Account) -> Option<String> {
+        self.definition.slots.as_ref().map(|slots| slots::of(slots, account))
     }
 
     fn lacks_for_admin(&self, account: &Account) -> Option<String> {

@@ -2,25 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
-
 use super::super::answer::Answer;
-use super::super::{Fault, Gone, Issued, Order, Ref};
+use super::super::{Account, Fault, Gone, Issued, Order, Ref};
 use super::format::{SlotsSpec, Step};
 use super::source::Scene;
 use super::step::{Outcome, Session};
-use crate::base::Secret;
+use crate::base::{Secret, Time};
 use crate::schema::{Field, Kind};
 
 /// The role's field that says where to begin.
 const SLOT: &str = "slot";
 /// What a reference keeps of a slot's value, to know it by.
 const PRINT: &str = "print";
-/// Bytes of that: of a value's SHA-256, too few to look for the value by and enough to tell it from the next one.
-const PRINT_LENGTH: usize = 9;
-
 /// The role's field that says where to begin.
 pub(super) fn field(spec: &SlotsSpec) -> Field {
     let names: Vec<&str> = spec.names.iter().map(String::as_str).collect();
@@ -38,7 +31,7 @@ pub(super) async fn issue(session: &Session<'_>, spec: &SlotsSpec, order: &Order
     let slot = slot.ok_or_else(|| Fault::invalid("has no such slot any more: write the role again"))?;
     let secret = regenerate(session, spec, slot).await?;
     Ok(Issued {
-        key: Ref::new(slot.as_str(), &[(PRINT, &print(&secret))]),
+        key: Ref::new(slot.as_str(), &[(PRINT, &secret.print())]),
         secret,
         parts: BTreeMap::new(),
         expires: None,
@@ -48,13 +41,26 @@ pub(super) async fn issue(session: &Session<'_>, spec: &SlotsSpec, order: &Order
 }
 
 /// Ends a value by another one that nobody is told, unless its slot has another already.
-pub(super) async fn end(session: &Session<'_>, spec: &SlotsSpec, key: &Ref) -> Result<Gone, Fault> {
-    let answer = answered(session, &spec.read, None).await?;
-    let value = value(session, spec, &answer, &key.id)?;
-    if key.text(PRINT) != Some(print(&value).as_str()) {
+pub(super) async fn end(mut session: Session<'_>, spec: &SlotsSpec, key: &Ref) -> Result<Gone, Fault> {
+    let answer = answered(&session, &spec.read, None).await?;
+    // What this call has read is in no later error.
+    for pick in &spec.values {
+        if let Some(value) = pick.text(answer.body()) {
+            session.talk.hide(&value.into());
+        }
+    }
+    let has_it = |value: &Secret| key.text(PRINT) == Some(value.print().as_str());
+    if !has_it(&value(&session, spec, &answer, &key.id)?) {
         return Ok(Gone::Already);
     }
-    regenerate(session, spec, &key.id).await.map(|_| Gone::Now)
+    let next = regenerate(&session, spec, &key.id).await?;
+    Ok(if has_it(&next) { Gone::Later } else { Gone::Now })
+}
+
+/// What the slots are of: the call that reads them, at the account's URL. Vendors do not mind the case of such names.
+pub(super) fn of(spec: &SlotsSpec, account: &Account) -> String {
+    let path = spec.read.call.path(&Scene::new(account, Time::UNIX_EPOCH)).unwrap_or_default();
+    format!("{}{}", account.endpoint, path.join("/")).to_ascii_lowercase()
 }
 
 async fn regenerate(session: &Session<'_>, spec: &SlotsSpec, slot: &str) -> Result<Secret, Fault> {
@@ -76,8 +82,4 @@ fn value(session: &Session<'_>, spec: &SlotsSpec, answer: &Answer, slot: &str) -
     let at = spec.names.iter().position(|name| name == slot).and_then(|at| spec.values.get(at));
     let pick = at.ok_or_else(|| Fault::invalid(format!("has no slot {}", session.talk.shown(slot))))?;
     pick.text(answer.body()).map(Secret::from).ok_or_else(|| answer.lacks(&pick.at))
-}
-
-fn print(value: &Secret) -> String {
-    URL_SAFE_NO_PAD.encode(&digest(&SHA256, value.expose().as_bytes()).as_ref()[..PRINT_LENGTH])
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use vault_plugin_secrets_ai::logical::{Error, Object};
 
 use crate::support::bench::{Bench, Mounted, eventually};
+use crate::support::case::Case;
 use crate::support::simulator::plain_client;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -96,12 +97,11 @@ async fn in_an_emergency_both_slots_change() {
     assert!(!works(&bench, &first).await, "the one before has made place");
     // The new one is given its minute, and until then the one that has leaked is served.
     assert!(asked.warnings[0].contains("not served yet"), "{:?}", asked.warnings);
+    assert!(works(&bench, &second).await);
     bench.advance(2 * MINUTE).await;
-    mount.write("rotate-role/app", json!({"overlap": 0})).await.expect("gone on with");
-    let third = creds(&mount).await["api_key"].clone();
-    assert!(works(&bench, &third).await);
     mount.tick().await;
     eventually("the leaked one ends", async || !works(&bench, &second).await).await;
+    let third = creds(&mount).await["api_key"].clone();
     assert!(works(&bench, &third).await);
 }
 
@@ -138,7 +138,14 @@ async fn an_account_of_slots_has_one_static_role_and_no_leases() {
     mount.write("config/second", config.into()).await.expect("a config");
     let mut second = body.clone();
     second["config"] = "second".into();
-    refused(mount.write("static-roles/other", second).await, "used by static role \"app\"");
+    refused(mount.write("static-roles/other", second.clone()).await, "used by static role \"app\"");
+    // Names of resources have no case, and another endpoint for clients is the same resource.
+    for (field, value) in [("resource_group", "GROUP-sim1"), ("base_url", "https://other.example/openai/v1")] {
+        let mut change = json!({"client_secret": "entra~client.secret-simulator-0002", "verify": false});
+        change[field] = value.into();
+        mount.write("config/second", change).await.expect("written");
+        refused(mount.write("static-roles/other", second.clone()).await, "used by static role \"app\"");
+    }
     mount.write("static-roles/app", json!({"overlap": "30m"})).await.expect("the role itself is changed");
 }
 
@@ -203,4 +210,57 @@ async fn an_outcome_that_is_not_known_is_waited_out() {
     bench.system.tainted.store(true, Ordering::SeqCst);
     mount.cleanup().await;
     assert!(!works(&bench, &served).await && !works(&bench, &last).await);
+}
+
+#[tokio::test]
+async fn two_roles_that_are_written_at_once_do_not_share_slots() {
+    let bench = Bench::new();
+    let (mount, body) = mounted(&bench).await;
+    let mut other = body.clone();
+    other["slot"] = "Key1".into();
+    let (one, two) = tokio::join!(mount.write("static-roles/app", body), mount.write("static-roles/other", other));
+    assert_eq!(u32::from(one.is_ok()) + u32::from(two.is_ok()), 1, "{:?} {:?}", one.err(), two.err());
+    let (first, second) = regenerated(&bench).await;
+    assert_eq!(first + second, 1);
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_due_while_the_one_before_goes_on_comes_after_it() {
+    let bench = Bench::new();
+    let (mount, body) = mounted(&bench).await;
+    mount.write("static-roles/app", body).await.expect("written");
+    // By hand, half an hour before the schedule says so.
+    bench.advance(23 * HOUR + 30 * MINUTE).await;
+    rotate(&bench, &mount).await;
+    let second = creds(&mount).await["api_key"].clone();
+    mount
+        .write("static-roles/app", json!({"rotation_period": null, "rotation_schedule": "* * * * *", "overlap": "30s"}))
+        .await
+        .map(drop)
+        .expect_err("shorter than a minute");
+    mount.write("static-roles/app", json!({"rotation_period": "61m", "overlap": "1h"})).await.expect("written");
+    for _ in 0..5 {
+        bench.advance(62 * MINUTE).await;
+        for _ in 0..3 {
+            mount.tick().await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            bench.advance(2 * MINUTE).await;
+        }
+        assert!(works(&bench, &creds(&mount).await["api_key"]).await);
+    }
+    assert_ne!(creds(&mount).await["api_key"], second, "it goes on");
+}
+
+#[tokio::test]
+async fn a_role_that_moves_to_another_resource_begins_where_it_says() {
+    let bench = Bench::new();
+    let (mount, body) = mounted(&bench).await;
+    let openai = Case::named("openai");
+    mount.write("config/main", openai.config(&bench.simulator.url)).await.expect("a config");
+    let mut first = openai.role("main");
+    first["rotation_period"] = "24h".into();
+    mount.write("static-roles/app", first).await.expect("written");
+    mount.write("static-roles/app", body).await.expect("moved");
+    rotate(&bench, &mount).await;
+    assert_eq!((creds(&mount).await["key_id"].clone(), regenerated(&bench).await), (json!("Key2"), (0, 1)));
 }

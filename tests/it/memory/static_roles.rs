@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::base::{Clock, Time};
-use vault_plugin_secrets_ai::logical::{Error, Object};
+use vault_plugin_secrets_ai::logical::{Error, Object, Operation};
 
 use crate::support::bench::{Bench, Mounted, eventually};
 use crate::support::case::{CASES, Case};
@@ -349,6 +349,8 @@ async fn what_cannot_be_taken_over_stays_with_its_lease() {
     let (mount, body) = mounted(&bench, case).await;
     let lease = mount.creds().await.expect("a key");
     let row = bench.rows().await.pop().expect("a row");
+    let second = mount.creds().await.expect("another key");
+    let another = bench.rows().await.into_iter().find(|id| *id != row).expect("its row");
     let with = |field: &str, value: Value| {
         let mut body = body.clone();
         body["api_key"] = lease.text("api_key").into();
@@ -359,6 +361,7 @@ async fn what_cannot_be_taken_over_stays_with_its_lease() {
     for (field, value, says) in [
         ("api_key", Value::Null, "\"api_key\": is required with take_over"),
         ("take_over", "none".into(), "no key \"none\""),
+        ("take_over", another.as_str().into(), "is another one than api_key"),
         ("skip_import_rotation", true.into(), "\"skip_import_rotation\""),
     ] {
         let error = mount.write("static-roles/app", with(field, value)).await.expect_err("refused").to_string();
@@ -371,6 +374,7 @@ async fn what_cannot_be_taken_over_stays_with_its_lease() {
     assert_eq!(status(&bench, case, lease.text("api_key")).await, 200);
     mount.renew(&lease, HOUR).await.expect("renewed");
     mount.revoke(&lease).await.expect("revoked");
+    mount.revoke(&second).await.expect("revoked");
     assert_eq!((keys(&bench, case).await, bench.rows().await.len()), (0, 0));
     // The key of a static role is none that a lease holds.
     mount.write("static-roles/app", body.clone()).await.expect("written");
@@ -380,4 +384,67 @@ async fn what_cannot_be_taken_over_stays_with_its_lease() {
     second["api_key"] = served;
     let error = mount.write("static-roles/other", second).await.expect_err("refused").to_string();
     assert!(error.contains("none that a lease holds"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_over_is_kept_only_once_its_lease_is_over() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, mut body) = mounted(&bench, case).await;
+    let lease = mount.creds().await.expect("a key");
+    body["api_key"] = lease.text("api_key").into();
+    body["take_over"] = bench.rows().await.pop().expect("a row").into();
+    let out = json!([{"vendor": "openai", "method": "POST", "kind": "error_before", "status": 503, "times": -1}]);
+    bench.simulator.faults(out).await;
+    let written = mount.write("static-roles/app", body).await.expect("written");
+    assert!(written.warnings.iter().any(|text| text.contains("is served as it is")), "{:?}", written.warnings);
+    let keep = || mount.send(Operation::Delete, "static-roles/app", json!({"keep_key": true}));
+    let error = keep().await.expect_err("its lease would delete it").to_string();
+    assert!(error.contains("\"keep_key\""), "{error}");
+    mount.revoke(&lease).await.expect("revoked");
+    assert_eq!(status(&bench, case, lease.text("api_key")).await, 200);
+    // The vendor ends it before the next rotation would come, so it is replaced as soon as that can be.
+    let role = mount.read("static-roles/app").await.expect("read").data.expect("a role");
+    assert!(role["key_id"].is_string());
+    keep().await.expect("kept");
+    assert_eq!(status(&bench, case, lease.text("api_key")).await, 200);
+    mount.revoke(&lease).await.map(drop).expect("revoked again");
+}
+
+#[tokio::test]
+async fn a_taken_key_that_its_vendor_would_end_is_replaced_as_soon_as_that_can_be() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, mut body) = mounted(&bench, case).await;
+    let lease = mount.creds().await.expect("a key");
+    body["api_key"] = lease.text("api_key").into();
+    body["take_over"] = bench.rows().await.pop().expect("a row").into();
+    let out = json!([{"vendor": "openai", "method": "POST", "kind": "error_before", "status": 503, "times": -1}]);
+    bench.simulator.faults(out).await;
+    mount.write("static-roles/app", body).await.expect("written");
+    bench.simulator.faults(json!([])).await;
+    bench.advance(5 * MINUTE).await;
+    mount.tick().await;
+    eventually("replaced", async || creds(&mount, "app").await["api_key"] != lease.data["api_key"]).await;
+}
+
+#[tokio::test]
+async fn an_overlap_that_was_asked_for_holds_when_the_vendor_takes_its_time() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, mut body) = mounted(&bench, case).await;
+    body["overlap"] = "4h".into();
+    mount.write("static-roles/app", body).await.expect("written");
+    let leaked = text(&creds(&mount, "app").await, "api_key").to_owned();
+    bench.advance(2 * MINUTE).await;
+    bench.simulator.settings(json!({"accept_lag_seconds": 90, "clock_offset_seconds": 120})).await;
+    let asked = mount.write("rotate-role/app", json!({"overlap": 0})).await.expect("begun");
+    assert!(asked.warnings[0].contains("not served yet"), "{:?}", asked.warnings);
+    assert_eq!(status(&bench, case, &leaked).await, 200);
+    bench.clock_only(2 * MINUTE);
+    bench.simulator.settings(json!({"accept_lag_seconds": 0, "clock_offset_seconds": 240})).await;
+    mount.tick().await;
+    eventually("switched", async || creds(&mount, "app").await["api_key"] != leaked.as_str()).await;
+    mount.tick().await;
+    eventually("the leaked one is deleted", async || status(&bench, case, &leaked).await == 401).await;
 }

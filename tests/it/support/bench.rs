@@ -77,6 +77,11 @@ impl Bench {
         self.simulator.settings(json!({"clock_offset_seconds": offset})).await;
     }
 
+    /// Moves our clock alone.
+    pub fn clock_only(&self, by: Duration) {
+        self.clock.offset.fetch_add(by.as_secs(), Ordering::SeqCst);
+    }
+
     /// What is stored below a folder.
     pub async fn storage_list(&self, folder: &str) -> Vec<String> {
         self.storage.list(folder).await.expect("listed")
