@@ -10,8 +10,9 @@ use super::super::accounts::{Account, config_key};
 use super::super::keys::ledger::{RowKind, State, retry};
 use super::super::mount::AiMount;
 use super::super::times::{AGE_LOGGED_EVERY, STATIC_TICK};
+use super::proof::Progress;
 use super::replace::{self, replace, static_key, stored};
-use super::root::{Progress, current, end_previous, rotate};
+use super::root::{current, end_previous, rotate};
 use crate::base::Clock;
 use crate::logical::Result;
 
@@ -152,8 +153,8 @@ async fn replace_due(mount: &AiMount, name: &str) -> Result<Option<String>> {
         return Ok(None);
     }
     Ok(match replace(mount, name, role, Duration::ZERO, None).await? {
-        replace::Progress::Switched => None,
-        replace::Progress::Pending(why) => Some(why),
+        Progress::Switched(()) => None,
+        Progress::Pending(why) => Some(why),
     })
 }
 
@@ -176,7 +177,7 @@ async fn tend_one(mount: &AiMount, name: &str) -> Result<()> {
     if is_due(mount, &account) && mount.rotations.may_try(&config_key(name), mount.clock.as_ref()) {
         let outcome = rotate(mount, name, None).await;
         match outcome {
-            Ok(Progress::Switched { .. }) => mount.rotations.succeeded(&config_key(name)),
+            Ok(Progress::Switched(_)) => mount.rotations.succeeded(&config_key(name)),
             Ok(Progress::Pending(why)) => mount.rotations.failed(&config_key(name), why, mount.clock.as_ref()),
             Err(error) => {
                 mount.rotations.failed(&config_key(name), error.to_string(), mount.clock.as_ref());

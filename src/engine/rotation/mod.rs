@@ -5,6 +5,7 @@ mod due;
 mod elsewhere;
 mod held;
 mod import;
+mod proof;
 mod replace;
 mod root;
 mod schedule;

@@ -3,29 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
 use super::super::accounts::Account;
 use super::super::keys::ledger::RowKind;
 use super::super::mount::AiMount;
 use super::super::roles::not_allowed;
 use super::super::step::step;
 use super::super::times::{PROOF_LIMIT, UNASKED_PROOF, VENDOR_BUDGET};
-use super::super::{config, record};
+use super::super::{config, record, upstream};
 use super::held::{self, Wanted};
+use super::proof::{Patience, Progress, Proof};
 use super::slots::{self, SLOTS, slots_of};
 use super::static_role::{StaticKey, StaticRole, Superseded};
 use crate::base::Secret;
 use crate::logical::{Error, Result};
 use crate::providers::{FaultKind, Purpose};
 use crate::schema::Values;
-
-/// How far a rotation has come.
-pub enum Progress {
-    Switched,
-    /// The vendor does not take the new key yet, in whose words; the old one is served.
-    Pending(String),
-}
 
 pub fn static_key(name: &str) -> String {
     format!("static/{name}")
@@ -134,8 +126,8 @@ fn expiry(account: &Account, mount: &AiMount) -> Option<crate::base::Time> {
 }
 
 async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Duration) -> Result<Progress> {
-    let Some(pending) = role.pending.clone() else { return Ok(Progress::Switched) };
-    let (Some(row), Some(key)) = (&pending.row, &pending.key) else { return Ok(Progress::Switched) };
+    let Some(pending) = role.pending.clone() else { return Ok(Progress::Switched(())) };
+    let (Some(row), Some(key)) = (&pending.row, &pending.key) else { return Ok(Progress::Switched(())) };
     if !held::adopt(mount, row, key, pending.expires).await? {
         role.pending = None;
         store(mount, name, &role).await?;
@@ -143,7 +135,7 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
     }
     match prove(mount, &role, &pending, patience).await? {
         Proof::Taken => {}
-        Proof::Refused if mount.clock.now() > pending.made + PROOF_LIMIT => {
+        Proof::Refused(_) if mount.clock.now() > pending.made + PROOF_LIMIT => {
             mount.ledger.let_go(row, None).await?;
             step("rotate.after-letting-go").await;
             role.pending = None;
@@ -151,8 +143,7 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
             store(mount, name, &role).await?;
             return Err(Error::Refused("the vendor does not take the new key, and it is deleted".into()));
         }
-        Proof::Refused => return Ok(Progress::Pending("the vendor does not take the new key yet".into())),
-        Proof::Unknown(why) => return Ok(Progress::Pending(why)),
+        Proof::Refused(why) | Proof::Unknown(why) | Proof::Waits(why) => return Ok(Progress::Pending(why)),
     }
     step("rotate.proven").await;
     if mount.running.draining() {
@@ -163,44 +154,32 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
     store(mount, name, &role).await?;
     step("rotate.after-switch").await;
     end_previous(mount, name, role).await?;
-    Ok(Progress::Switched)
-}
-
-enum Proof {
-    Taken,
-    Refused,
-    /// Nobody can say yet, in whose words.
-    Unknown(String),
+    Ok(Progress::Switched(()))
 }
 
 /// Whether the vendor takes the new key, asked with the key itself; where that cannot be asked, a while is waited for,
 /// unless there is nothing else to serve.
 async fn prove(mount: &AiMount, role: &StaticRole, key: &StaticKey, patience: Duration) -> Result<Proof> {
-    const FIRST_WAIT: Duration = Duration::from_millis(500);
     let owner = mount.owner(&key.account()).await?;
     let account = &owner.account;
     let secret = Secret::from(key.secret.as_str());
-    let (deadline, mut wait) = (Instant::now() + patience, FIRST_WAIT);
+    let refused = || Proof::Refused("the vendor does not take the new key yet".into());
+    let mut patience = Patience::of(patience);
     loop {
         let signer = account.signer(mount);
         let cx = account.cx(mount, &signer);
-        let asked = tokio::time::timeout(VENDOR_BUDGET, account.vendor.takes(&cx, &secret)).await;
-        let proof = match asked {
-            Ok(Ok(Some(true))) => return Ok(Proof::Taken),
-            Ok(Ok(None)) if role.current.is_none() || mount.clock.now() >= key.made + UNASKED_PROOF => {
-                return Ok(Proof::Taken);
-            }
-            Ok(Ok(None)) => return Ok(Proof::Unknown("the vendor is given time to know the new key".into())),
-            Ok(Ok(Some(false))) => Proof::Refused,
-            Ok(Err(fault)) if fault.kind == FaultKind::Refused => Proof::Refused,
-            Ok(Err(fault)) => Proof::Unknown(super::super::upstream::text(account.vendor.as_ref(), &fault)),
+        let proof = match tokio::time::timeout(VENDOR_BUDGET, account.vendor.takes(&cx, &secret)).await {
+            Ok(Ok(Some(true))) => Proof::Taken,
+            Ok(Ok(Some(false))) => refused(),
+            Ok(Ok(None)) if role.current.is_none() || mount.clock.now() >= key.made + UNASKED_PROOF => Proof::Taken,
+            Ok(Ok(None)) => Proof::Waits("the vendor is given time to know the new key".into()),
+            Ok(Err(fault)) if fault.kind == FaultKind::Refused => refused(),
+            Ok(Err(fault)) => Proof::Unknown(upstream::text(account.vendor.as_ref(), &fault)),
             Err(_) => Proof::Unknown("the vendor did not answer in time".into()),
         };
-        if Instant::now() + wait > deadline {
+        if !proof.may_change() || !patience.lasts().await {
             return Ok(proof);
         }
-        sleep(wait).await;
-        wait *= 2;
     }
 }
 

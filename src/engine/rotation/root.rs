@@ -11,9 +11,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use tokio::time::{Instant, sleep};
-
 use super::super::accounts::{Account, Config, config_key};
 use super::super::config;
 use super::super::keys::ledger::{AccountId, Row, RowKind};
@@ -25,6 +22,7 @@ use super::super::times::{EXPIRY_PERIODS, PROOF_BUDGET, PROOF_LIMIT, ROOT_OVERLA
 use super::admin_key::{AdminKey, Pending, Previous};
 use super::elsewhere::{digest_of, is_used};
 use super::held::{self, Wanted};
+use super::proof::{Patience, Progress, Proof};
 use super::schedule::Schedule;
 use crate::base::{Time, rfc3339};
 use crate::form;
@@ -32,6 +30,7 @@ use crate::framework::{Call, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::{self, About, Issued, Purpose, Scope, Vendor};
 use crate::schema::{Invalid, Kind, Name, Values, format_duration};
+use serde_json::json;
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![
@@ -54,27 +53,22 @@ form! {
     }
 }
 
-/// How far a rotation has come.
-pub enum Progress {
-    /// The new credential is in use. The rows of old ones that the sweep ends now.
-    Switched { let_go: Vec<String> },
-    /// The vendor does not take it yet, in whose words; the old one is in use.
-    Pending(String),
-}
+/// The rows of old credentials that the sweep ends now.
+type Rows = Vec<String>;
 
 async fn rotate_root(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<Response> {
     let name = &arguments.name.0;
     let progress = rotate(&mount, name, arguments.overlap).await?;
     mount.rotations.succeeded(&config_key(name));
     let left = match &progress {
-        Progress::Switched { let_go } => settle_now(&mount, let_go).await?,
+        Progress::Switched(let_go) => settle_now(&mount, let_go).await?,
         Progress::Pending(_) => 0,
     };
     report(current(&mount, name).await?.as_ref(), &mount, progress, left)
 }
 
 /// Rotates, or goes on with a rotation that was cut off. The overlap is the one that was asked for first, where none is now.
-pub async fn rotate(mount: &AiMount, name: &str, overlap: Option<Duration>) -> Result<Progress> {
+pub async fn rotate(mount: &AiMount, name: &str, overlap: Option<Duration>) -> Result<Progress<Rows>> {
     let _alone = mount.rotation_locks.write(&config_key(name)).await;
     let account = current(mount, name).await?;
     let account =
@@ -141,9 +135,9 @@ fn fields(account: &Account, issued: &Issued) -> Object {
     secret.chain(parts).collect()
 }
 
-async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Option<Duration>) -> Result<Progress> {
+async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Option<Duration>) -> Result<Progress<Rows>> {
     let Some(pending) = account.config.admin.pending.clone() else {
-        return Ok(Progress::Switched { let_go: Vec::new() });
+        return Ok(Progress::Switched(Vec::new()));
     };
     if !held::adopt(mount, &pending.row, &pending.key, pending.expires).await? {
         change(mount, &account, |config| config.admin.pending = None).await?;
@@ -153,8 +147,8 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Option<Duration
     config.account.extend(pending.fields.clone());
     let trial = Account::open(&account.name, config)?;
     match prove(mount, &trial).await {
-        Ok(()) => {}
-        Err(Unproven { text, refused }) if refused && mount.clock.now() > pending.made + PROOF_LIMIT => {
+        Proof::Taken => {}
+        Proof::Refused(text) if mount.clock.now() > pending.made + PROOF_LIMIT => {
             mount.ledger.let_go(&pending.row, None).await?;
             step("rotate.after-letting-go").await;
             change(mount, &account, |config| config.admin.pending = None).await?;
@@ -162,7 +156,7 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Option<Duration
                 "the vendor does not take the new credential, and it is deleted: {text}"
             )));
         }
-        Err(Unproven { text, .. }) => return Ok(Progress::Pending(text)),
+        Proof::Refused(why) | Proof::Unknown(why) | Proof::Waits(why) => return Ok(Progress::Pending(why)),
     }
     step("rotate.proven").await;
     let now = mount.clock.now();
@@ -178,32 +172,22 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Option<Duration
     let account = account.await?;
     step("rotate.after-switch").await;
     tracing::info!(mount = mount.tag, config = account.name, key_id = pending.key.id, "a credential was rotated");
-    Ok(Progress::Switched { let_go: end_previous(mount, &account).await? })
+    Ok(Progress::Switched(end_previous(mount, &account).await?))
 }
 
-/// Why a new credential is not in use yet.
-struct Unproven {
-    text: String,
-    /// The vendor refuses it, as opposed to not answering.
-    refused: bool,
-}
-
-/// Asks the vendor with the new credential, again while it does not know it yet.
-async fn prove(mount: &AiMount, trial: &Account) -> std::result::Result<(), Unproven> {
-    const FIRST_WAIT: Duration = Duration::from_millis(500);
-    let deadline = Instant::now() + PROOF_BUDGET;
-    let mut wait = FIRST_WAIT;
+/// Asks the vendor with the new credential.
+async fn prove(mount: &AiMount, trial: &Account) -> Proof {
+    let mut patience = Patience::of(PROOF_BUDGET);
     loop {
-        let unproven = match config::probe(mount, trial).await {
-            Ok(probe) if probe.missing.is_empty() => return Ok(()),
-            Ok(probe) => Unproven { text: format!("it lacks: {}", probe.missing.join("; ")), refused: true },
-            Err(error) => Unproven { refused: matches!(error, Error::Refused(_)), text: error.to_string() },
+        let proof = match config::probe(mount, trial).await {
+            Ok(probe) if probe.missing.is_empty() => Proof::Taken,
+            Ok(probe) => Proof::Refused(format!("it lacks: {}", probe.missing.join("; "))),
+            Err(error @ Error::Refused(_)) => Proof::Refused(error.to_string()),
+            Err(error) => Proof::Unknown(error.to_string()),
         };
-        if Instant::now() + wait > deadline {
-            return Err(unproven);
+        if !proof.may_change() || !patience.lasts().await {
+            return proof;
         }
-        sleep(wait).await;
-        wait *= 2;
     }
 }
 
@@ -288,7 +272,7 @@ async fn change(mount: &AiMount, account: &Account, change: impl FnOnce(&mut Con
 }
 
 /// The steps that somebody would take by hand, and how far each has come.
-fn report(account: &Account, mount: &AiMount, progress: Progress, left: usize) -> Result<Response> {
+fn report(account: &Account, mount: &AiMount, progress: Progress<Rows>, left: usize) -> Result<Response> {
     let admin = &account.config.admin;
     let mut warnings = Vec::new();
     let unknown = |previous: &Previous| previous.row.is_none() && previous.key.is_none();
@@ -298,7 +282,7 @@ fn report(account: &Account, mount: &AiMount, progress: Progress, left: usize) -
             warnings.push(format!("{text} ({why}); the old one is in use, and the rotation goes on by itself"));
             ("pending", ["done", "waits", "waits", "waits", "waits"].map(str::to_owned))
         }
-        Progress::Switched { let_go } => {
+        Progress::Switched(let_go) => {
             let at = admin.previous.iter().map(|previous| previous.ends).max();
             let by_hand = admin.previous.last().is_some_and(unknown) || (at.is_none() && let_go.is_empty());
             let rest = match at {

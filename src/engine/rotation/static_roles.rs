@@ -9,10 +9,12 @@ use super::super::accounts::Account;
 use super::super::keys::sweep::settle_now;
 use super::super::mount::AiMount;
 use super::super::roles::{allowed_account, scope, scope_fields};
+use super::super::step::step;
 use super::super::times::{PROOF_BUDGET, SHORTEST_OVERLAP, SHORTEST_STATIC_ROTATION, STATIC_OVERLAP};
 use super::super::vendors;
 use super::import::{Given, imported};
-use super::replace::{Progress, end_previous, let_go, replace, static_key, store, stored};
+use super::proof::Progress;
+use super::replace::{end_previous, let_go, replace, static_key, store, stored};
 use super::schedule::{Schedule, ScheduleChange};
 use super::slots::{check_is_alone, slots_of};
 use super::static_role::{StaticKey, StaticRole};
@@ -304,6 +306,7 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
     }
     // What is left undone behind this the sweep does.
     mount.storage.delete(&static_key(&name)).await?;
+    step("static.after-delete").await;
     let current = role.current.iter().filter(|_| kept.is_none());
     for key in current.chain(&role.pending).chain(role.previous.iter().map(|previous| &previous.key)) {
         let_go(&mount, key).await?;
@@ -354,7 +357,7 @@ fn shorten(mount: &AiMount, role: &mut StaticRole, overlap: Duration) {
 
 fn waiting(progress: Progress) -> Option<String> {
     match progress {
-        Progress::Switched => None,
+        Progress::Switched(()) => None,
         Progress::Pending(why) => Some(format!("the new key is not served yet ({why}): it goes on by itself")),
     }
 }

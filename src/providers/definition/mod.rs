@@ -120,9 +120,15 @@ mod tests {
         })
     }
 
-    /// One of keys that are not made, and that is valid.
+    /// One that has this part, and that is valid.
     fn existing(part: &str) -> Value {
         let mut definition = good();
+        if part == "admin" {
+            let take = json!({"id": "/id", "secret": "/key", "expires": "/expires"});
+            let create = json!([{"call": "POST /admin/{account.team}", "body": {"name": "{name}"}, "take": take}]);
+            definition["admin"] = json!({"needs": ["team"], "create": create});
+            return definition;
+        }
         let fields = definition.as_object_mut().expect("an object");
         for field in ["role", "create", "delete", "expiry", "list"] {
             fields.remove(field);
@@ -287,6 +293,22 @@ mod tests {
             ("switch", "/switch/off/later", json!(true), "switch.off.later: has no meaning here"),
             ("switch", "/switch/off/when", json!("account.team"), "switch.off.when: has no meaning here"),
             ("switch", "/switch/is_dead", json!(["off"]), "switch: has one state twice"),
+            ("admin", "/admin/needs", json!(["admin_key"]), "admin.needs: \"admin_key\" is no field"),
+            ("admin", "/admin/create/0/body", json!({}), "admin.create: sends no name"),
+            (
+                "admin",
+                "/admin/create/0/body",
+                json!({"name": "{name}", "m": {"$": "role.models"}}),
+                "admin.create[0]: role.models is not there",
+            ),
+            ("admin", "/admin/create/0/take", json!({"id": "/id"}), "admin.create: no step takes the secret"),
+            (
+                "admin",
+                "/admin/create/0/take",
+                json!({"id": "/id", "secret": "/key"}),
+                "admin.create: neither sends until",
+            ),
+            ("admin", "/list", json!(null), "admin: needs delete, list"),
             ("slots", "/list", json!(good()["list"]), "list: has no meaning beside slots"),
             ("slots", "/slots/names", json!(["a"]), "slots.names: must be from 2 to 8"),
             ("slots", "/slots/names", json!(["a", "b/c"]), "slots.names: \"b/c\" must be of letters"),

@@ -113,6 +113,24 @@ async fn served(scene: &Scene) -> bool {
     try_key(&text("base_url"), &text("api_key"), scene.case.model).await == 200
 }
 
+#[tokio::test]
+async fn killed_in_the_deletion_of_a_static_role_no_key_is_left() {
+    let case = Case::named("litellm");
+    let mut scene = Scene::new(&case).await;
+    let mut role = case.role("main");
+    role["rotation_period"] = "30d".into();
+    scene.mount.write("static-roles/app", role).await.expect(204);
+    scene.mount.write("rotate-role/app", json!({})).await.expect(204);
+    assert_eq!(scene.keys().await, 2);
+    let mount = scene.mount.clone();
+    scene.crash_at("static.after-delete", async move { mount.delete("static-roles/app").await }).await;
+    assert_eq!(scene.mount.read("static-roles/app").await.status, 404);
+    for minutes in [3, 10] {
+        scene.advance(minutes).await;
+    }
+    scene.gone().await;
+}
+
 /// Where keys are the values of two slots.
 #[tokio::test]
 async fn killed_in_the_rotation_of_a_slot_the_served_key_works() {

@@ -367,3 +367,50 @@ async fn after_a_restored_snapshot_the_page_on_rotation_leads_out() {
     assert_eq!(admin_keys(&bench).await.len(), 1);
     assert!(works(&bench, &stored(&bench).await).await);
 }
+
+/// Those whose credentials are keys among others.
+#[tokio::test]
+async fn vendors_that_are_declared_rotate_their_credentials_as_well() {
+    for (name, field, needed) in [
+        ("deepgram", "admin_key", None),
+        ("portkey", "admin_key", Some("admin_scopes")),
+        ("scaleway", "secret_key", Some("admin_application_id")),
+    ] {
+        let bench = Bench::new();
+        let mount = bench.mount().await;
+        let example = bench.simulator.get("/_control/examples").await[name].clone();
+        let mut body = example["config"].clone();
+        body["provider"] = name.into();
+        body["rotation_period"] = "720h".into();
+        if let Some(needed) = needed {
+            let mut without = body.clone();
+            without.as_object_mut().expect("an object").remove(needed);
+            let refused =
+                mount.write("config/main", without).await.expect_err("it lacks what rotating needs").to_string();
+            assert!(refused.contains(&format!("{needed:?}: is required to rotate")), "{name}: {refused}");
+        }
+        mount.write("config/main", body.clone()).await.expect("a config");
+        let mut role = example["role"].clone();
+        role["config"] = "main".into();
+        mount.write("roles/dev", role).await.expect("a role");
+        let lease = mount.creds().await.expect("a key");
+        let first = rotate(&mount, json!({"overlap": 0})).await;
+        // Which of its keys the first one was, the vendor does not say.
+        assert_eq!((&first["state"], &first["step_revoke"]), (&json!("switched"), &json!("by hand")), "{name}");
+        let text = bench.storage.get("config/main").await.expect("read").expect("a config");
+        let record: Value = serde_json::from_str(text.expose()).expect("JSON");
+        assert_ne!(record["account"][field], body[field], "{name}");
+        let second = rotate(&mount, json!({"overlap": 0})).await;
+        assert_eq!((&second["state"], &second["step_confirm"]), (&json!("switched"), &json!("done")), "{name}");
+        mount.creds().await.expect("a key by the new one");
+        mount.revoke(&lease).await.expect("a lease of before ends by the new one");
+        // Of ours there are the credential in use and the second key.
+        assert_eq!((bench.simulator.live(name).await.len(), bench.rows().await.len()), (2, 2), "{name}");
+        bench.advance(31 * DAY).await;
+        mount.tick().await;
+        eventually("by itself", async || config(&mount).await["last_rotated"] != second["last_rotated"]).await;
+        bench.system.tainted.store(true, std::sync::atomic::Ordering::SeqCst);
+        mount.cleanup().await;
+        assert!(bench.simulator.live(name).await.is_empty(), "{name}: the credential ends itself, last");
+    }
+}
