@@ -420,6 +420,20 @@ impl Stage {
         }
     }
 
+    /// Issues a key for a static role, as late as the vendor ends one.
+    pub async fn issue_static(&self) -> Issued {
+        let name = KeyName(self.new_name());
+        let until = self.vendor.about().can.expiry.limits().map(|limits| self.now() + limits.longest);
+        let order = Order { purpose: Purpose::Static, name: &name, scope: &self.scope, until, keeps: None };
+        self.vendor.issue(&self.cx(), &order).await.unwrap_or_else(|fault| panic!("{}: {fault}", self.label))
+    }
+
+    /// Whether the vendor takes a key, asked with itself.
+    pub async fn takes(&self, key: &Issued) -> Option<bool> {
+        let asked = self.vendor.takes(&self.cx(), &key.secret).await;
+        asked.unwrap_or_else(|fault| panic!("{}: {fault}", self.label))
+    }
+
     /// Issues an admin key; with its name.
     pub async fn issue_admin(&self) -> (String, Issued) {
         let name = KeyName(self.new_name());
