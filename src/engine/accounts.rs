@@ -93,6 +93,11 @@ impl Account {
         Ok(Self { name: name.to_owned(), config, vendor, parsed, http })
     }
 
+    /// By which its keys know it.
+    pub fn id(&self) -> AccountId {
+        AccountId { config: self.name.clone(), generation: self.config.generation.clone() }
+    }
+
     /// Whether both are the same account at the same vendor as far as their fields say, whatever their credentials.
     pub fn is_same(&self, other: &Self) -> bool {
         self.config.provider == other.config.provider && self.parsed.identity == other.parsed.identity

@@ -9,7 +9,7 @@ use super::super::times::{LOOKS, RETRY};
 use super::naming;
 use crate::base::{Clock, Time};
 use crate::framework::{ListArgs, Locks};
-use crate::logical::{Error, Object, Result, Storage};
+use crate::logical::{Error, Object, Request, Result, Storage};
 use crate::providers::Ref;
 
 /// One key, from before it is created until the vendor has confirmed it gone: `ledger/<2 of id>/<id>`. No secret.
@@ -108,6 +108,11 @@ pub struct AccountId {
     pub generation: String,
 }
 
+impl AccountId {
+    /// Of keys that no vendor knows of.
+    pub const NOBODYS: Self = Self { config: String::new(), generation: String::new() };
+}
+
 /// What the index holds of a row: enough to know when it is due. Ages run on the monotonic clock, from when this
 /// instance first saw the row in its state.
 #[derive(Clone, Debug)]
@@ -160,6 +165,38 @@ const FOLDER: &str = "ledger/";
 const SHARD: usize = 2;
 
 impl Row {
+    /// Of a key that is being made with this account, and that nobody has yet.
+    pub fn new(id: String, kind: RowKind, of: AccountId, now: Time) -> Self {
+        Self {
+            id,
+            kind,
+            state: State::Minting,
+            config: of.config,
+            generation: of.generation,
+            role: String::new(),
+            entity: String::new(),
+            caller: String::new(),
+            accessor: String::new(),
+            name: String::new(),
+            key: None,
+            created: now,
+            deadline: now,
+            vendor_expiry: None,
+            print: None,
+            taken_by: None,
+        }
+    }
+
+    /// For whoever sent this request.
+    pub fn asked_by(self, request: &Request) -> Self {
+        Self {
+            entity: request.entity_id.clone(),
+            caller: request.display_name.clone(),
+            accessor: request.accessor.clone(),
+            ..self
+        }
+    }
+
     /// Whether there is a vendor to ask about the key: no vendor knows the keys of a library without a config.
     pub fn has_account(&self) -> bool {
         !self.config.is_empty()

@@ -138,24 +138,9 @@ async fn new_row(
     };
     let id = naming::new_id(mount.rng.as_ref());
     let middle = naming::fill(template, &values);
-    Ok(Row {
-        name: naming::name(&mount.tag, &middle, &id, account.vendor.about().name_limit).0,
-        id,
-        kind,
-        state,
-        config: role.config.clone(),
-        generation: account.config.generation.clone(),
-        role: role_name.to_owned(),
-        entity: request.entity_id.clone(),
-        caller: request.display_name.clone(),
-        accessor: request.accessor.clone(),
-        key: None,
-        created: mount.clock.now(),
-        deadline: life.end,
-        vendor_expiry: life.until,
-        print: None,
-        taken_by: None,
-    })
+    let name = naming::name(&mount.tag, &middle, &id, account.vendor.about().name_limit).0;
+    let row = Row::new(id, kind, account.id(), mount.clock.now()).asked_by(request);
+    Ok(Row { state, role: role_name.to_owned(), name, deadline: life.end, vendor_expiry: life.until, ..row })
 }
 
 fn answer(account: &Account, row: &Row, issued: Issued, life: Life) -> Result<Response> {

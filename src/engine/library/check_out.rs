@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::accounts::Account;
-use super::super::keys::ledger::{Row, RowKind, State};
+use super::super::keys::ledger::{AccountId, Row, RowKind, State};
 use super::super::keys::{Mint, naming};
 use super::super::lease::{API_KEY, Internal, Life};
 use super::super::mount::AiMount;
@@ -62,7 +62,9 @@ async fn check_one_out(mount: &AiMount, arguments: &CheckOutArgs, request: &Requ
     let config_lock = set.lock_config(mount).await;
     let account = set.account(mount, name).await?;
     let life = Life::of(mount, Source::Activate, Expiry::Never, &set.limits(), arguments.ttl).await?;
-    let row = new_row(mount, name, account.as_deref(), &life, request);
+    let of = account.as_ref().map_or(AccountId::NOBODYS, |account| account.id());
+    let row = Row::new(naming::new_id(mount.rng.as_ref()), RowKind::Library, of, mount.clock.now());
+    let row = Row { role: name.clone(), deadline: life.end, ..row.asked_by(request) };
     let key = LibraryKey { row: Some(row.id.clone()), ..free_key(mount, name).await? };
     // First: a row that no key names would be ended while somebody else has the key.
     key.put(mount, name).await?;
@@ -99,27 +101,6 @@ async fn check_one_out(mount: &AiMount, arguments: &CheckOutArgs, request: &Requ
     }
     step("mint.after-live").await;
     answer(&mint.row, account.as_deref(), &key, life).map(Some)
-}
-
-fn new_row(mount: &AiMount, set: &str, account: Option<&Account>, life: &Life, request: &Request) -> Row {
-    Row {
-        id: naming::new_id(mount.rng.as_ref()),
-        kind: RowKind::Library,
-        state: State::Minting,
-        config: account.map(|account| account.name.clone()).unwrap_or_default(),
-        generation: account.map(|account| account.config.generation.clone()).unwrap_or_default(),
-        role: set.to_owned(),
-        entity: request.entity_id.clone(),
-        caller: request.display_name.clone(),
-        accessor: request.accessor.clone(),
-        name: String::new(),
-        key: None,
-        created: mount.clock.now(),
-        deadline: life.end,
-        vendor_expiry: None,
-        print: None,
-        taken_by: None,
-    }
 }
 
 /// A key that nobody has, any of them: begun with one at random, so that few are read and all are used.

@@ -107,25 +107,9 @@ impl LibraryKey {
     pub async fn switch_off(mut self, mount: &AiMount, name: &str, set: &LibrarySet) -> Result<Option<String>> {
         let config_lock = set.lock_config(mount).await;
         let Some(account) = set.account(mount, name).await? else { return Ok(None) };
-        let now = mount.clock.now();
-        let row = Row {
-            id: naming::new_id(mount.rng.as_ref()),
-            kind: RowKind::Library,
-            state: State::Revoking,
-            config: account.name.clone(),
-            generation: account.config.generation.clone(),
-            role: name.to_owned(),
-            entity: String::new(),
-            caller: String::new(),
-            accessor: String::new(),
-            name: String::new(),
-            key: Some(self.record()),
-            created: now,
-            deadline: now,
-            vendor_expiry: None,
-            print: None,
-            taken_by: None,
-        };
+        let id = naming::new_id(mount.rng.as_ref());
+        let row = Row::new(id, RowKind::Library, account.id(), mount.clock.now());
+        let row = Row { state: State::Revoking, role: name.to_owned(), key: Some(self.record()), ..row };
         // First: a row that no key names would be ended while somebody else has the key.
         self.row = Some(row.id.clone());
         self.put(mount, name).await?;

@@ -39,9 +39,9 @@ pub async fn make<T>(
 ) -> Result<T> {
     let id = naming::new_id(mount.rng.as_ref());
     let name = naming::name(&mount.tag, wanted.middle, &id, account.vendor.about().name_limit).0;
-    let of = AccountId { config: account.name.clone(), generation: account.config.generation.clone() };
-    let row =
-        Row { role: wanted.role.to_owned(), name, vendor_expiry: wanted.until, ..row(mount, id, wanted.kind, &of) };
+    let of = account.id();
+    let row = Row::new(id, wanted.kind, of, mount.clock.now());
+    let row = Row { role: wanted.role.to_owned(), name, vendor_expiry: wanted.until, ..row };
     let mut mint = Mint::start(mount, row).await?;
     drop(config_lock);
     let Wanted { purpose, scope, until, keeps, .. } = *wanted;
@@ -69,29 +69,6 @@ pub async fn make<T>(
     };
     step("rotate.after-live").await;
     if held { Ok(stored) } else { Err(Error::Conflict("the key was let go again while it was made: try again".into())) }
-}
-
-/// A row of a key that no lease holds, from when it is being made.
-fn row(mount: &AiMount, id: String, kind: RowKind, of: &AccountId) -> Row {
-    let now = mount.clock.now();
-    Row {
-        id,
-        kind,
-        state: State::Minting,
-        config: of.config.clone(),
-        generation: of.generation.clone(),
-        role: String::new(),
-        entity: String::new(),
-        caller: String::new(),
-        accessor: String::new(),
-        name: String::new(),
-        key: None,
-        created: now,
-        deadline: now,
-        vendor_expiry: None,
-        print: None,
-        taken_by: None,
-    }
 }
 
 /// Makes sure that the row of a key whose holder has it says so. False where the key is being ended.
@@ -123,7 +100,8 @@ pub async fn let_go(
         }
         (_, Some(key)) => {
             let id = naming::new_id(mount.rng.as_ref());
-            let row = Row { state: State::Revoking, key: Some(key.clone()), ..row(mount, id, kind, of) };
+            let row = Row::new(id, kind, of.clone(), mount.clock.now());
+            let row = Row { state: State::Revoking, key: Some(key.clone()), ..row };
             mount.ledger.put(&row).await?;
             Ok(Some(row.id))
         }
