@@ -100,7 +100,7 @@ impl Account {
 
     /// Whether both are the same account at the same vendor as far as their fields say, whatever their credentials.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.config.provider == other.config.provider && self.parsed.identity == other.parsed.identity
+        self.config.provider == other.config.provider && self.parsed.is_same(&other.parsed)
     }
 
     /// For calls that are made for whom this signer signs.

@@ -18,6 +18,8 @@ pub struct Account {
     pub client_url: String,
     /// Fields that are not secret.
     pub identity: Values,
+    /// Those of them that do not say whose account it is.
+    pub apart: Vec<String>,
     /// Every field that is secret, by its name.
     pub secrets: BTreeMap<String, Secret>,
     /// Name of the secret that is presented, or of the chief one of several; none where nothing is stored and the account
@@ -29,6 +31,16 @@ impl Account {
     /// The secret that is presented, or the chief one of several.
     pub fn credential(&self) -> Option<&Secret> {
         self.secrets.get(self.credential_field.as_ref()?)
+    }
+
+    /// Whether both are one account, as far as their fields say.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let of = |account: &Self| {
+            let mut fields = account.identity.to_object();
+            fields.retain(|field, _| !account.apart.contains(field));
+            fields
+        };
+        of(self) == of(other)
     }
 
     /// A secret by the name of its field; empty where there is none.
@@ -68,7 +80,8 @@ impl Account {
         if let Some(field) = credential {
             values.need(field)?;
         }
-        Ok(Self { endpoint, client_url, identity, secrets, credential_field: credential.map(str::to_owned) })
+        let credential_field = credential.map(str::to_owned);
+        Ok(Self { endpoint, client_url, identity, apart: Vec::new(), secrets, credential_field })
     }
 
     /// Checks that nobody between here and the vendor reads what the account presents. Where a credential is stored, a

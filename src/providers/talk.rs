@@ -336,6 +336,7 @@ mod tests {
 
     async fn ask_over(network: &Network, url: &str, call: Call) -> Result<Answer, Failure> {
         let account = Account {
+            apart: Vec::new(),
             endpoint: url.parse().expect("a URL"),
             client_url: url.to_owned(),
             identity: Values::default(),

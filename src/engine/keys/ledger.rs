@@ -257,6 +257,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Takes over what is stored: a write that failed was noted all the same. To be called with the row's lock held.
+    pub fn found(&self, row: &Row) {
+        self.note(row, None);
+    }
+
     /// Forgets a row that is not stored. Only who holds its lock knows that: it may be about to be.
     pub fn forget_row(&self, id: &str) {
         self.index().rows.remove(id);
@@ -384,7 +389,7 @@ impl Ledger {
             looks: 0,
         };
         let held = match index.rows.get(&row.id).filter(|held| held.state == row.state) {
-            Some(known) => Held { deadline: row.deadline, ends: ends.or(known.ends), ..known.clone() },
+            Some(known) => Held { kind: row.kind, deadline: row.deadline, ends: ends.or(known.ends), ..known.clone() },
             None => fresh,
         };
         index.rows.insert(row.id.clone(), held);

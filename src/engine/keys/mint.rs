@@ -107,6 +107,11 @@ impl<'a> Mint<'a> {
     /// Deletes a key that nobody will get. What fails stays for the sweep.
     pub async fn undo(self, account: &Arc<Account>, secret: &Secret) {
         let Self { mount, mut row, .. } = self;
+        // As for whoever else ends it: nobody settles it meanwhile and lends the key to the next one.
+        let _lock = match row.kind {
+            RowKind::Library => Some(mount.ledger.locks.write(&row.id).await),
+            RowKind::Lease | RowKind::Token | RowKind::Admin | RowKind::Static => None,
+        };
         if row.kind == RowKind::Library {
             row = match at_vendor::fenced(mount, row).await {
                 Ok(row) => row,

@@ -82,6 +82,7 @@ impl<'a> Round<'a> {
             ledger.forget_row(id);
             return Ok(());
         };
+        ledger.found(&row);
         if row.state == State::Expiring {
             // Nothing that could be asked about: there is only its life.
             let ended = self.pass == Pass::Final || self.mount.clock.now() > row.deadline;

@@ -22,6 +22,10 @@ pub async fn revoke(mount: &AiMount, internal: Internal, data: &Object) -> Resul
         tracing::info!(mount = mount.tag, id = row.id, "a lease was revoked whose key is a static role's");
         return Ok(Response::default());
     }
+    if row.is_none() && rotation::is_kept(mount, &internal.id).await? {
+        tracing::info!(mount = mount.tag, id = internal.id, "a lease was revoked whose key was left at the vendor");
+        return Ok(Response::default());
+    }
     step("revoke.before-vendor").await;
     let owner = match (mount.accounts.of_generation(mount.storage.as_ref(), &of).await?, &row) {
         (Some(owner), _) => owner,

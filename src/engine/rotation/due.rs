@@ -92,19 +92,23 @@ async fn tend_static_roles(mount: &AiMount) -> Result<()> {
         let Ok(Some(role)) = stored(mount, &name).await else { continue };
         rows.retain(|id| !role.holds(id));
         let now = mount.clock.now();
-        if role.is_due(now) && mount.rotations.may_try(&static_key(&name), mount.clock.as_ref()) {
-            due.push((role.schedule.next(role.since(), now), name));
+        let rotates = role.rotates(now) && mount.rotations.may_try(&static_key(&name), mount.clock.as_ref());
+        if rotates || role.lets_go(now) {
+            due.push((role.schedule.next(role.since(), now), name, rotates));
         }
     }
     for id in rows {
-        let_go_unheld(mount, &id).await?;
+        // About one role's record: the others do not wait for it.
+        if let Err(error) = let_go_unheld(mount, &id).await {
+            tracing::warn!(mount = mount.tag, id, %error, "the key of a static role is left alone");
+        }
     }
     due.sort();
     let ends = mount.clock.monotonic() + STATIC_TICK;
     futures_util::stream::iter(due)
-        .for_each_concurrent(STATIC_CONCURRENCY, async |(_, name)| {
+        .for_each_concurrent(STATIC_CONCURRENCY, async |(_, name, rotates)| {
             if mount.clock.monotonic() < ends {
-                tend_static_role(mount, &name).await;
+                tend_static_role(mount, &name, rotates).await;
             }
         })
         .await;
@@ -130,11 +134,12 @@ async fn let_go_unheld(mount: &AiMount, id: &str) -> Result<()> {
     }
 }
 
-async fn tend_static_role(mount: &AiMount, name: &str) {
+async fn tend_static_role(mount: &AiMount, name: &str, rotates: bool) {
     let key = static_key(name);
-    match replace_due(mount, name).await {
-        Ok(None) => mount.rotations.succeeded(&key),
-        Ok(Some(why)) => mount.rotations.failed(&key, why, mount.clock.as_ref()),
+    match replace_due(mount, name, rotates).await {
+        Ok(None) => {}
+        Ok(Some(Progress::Switched(()))) => mount.rotations.succeeded(&key),
+        Ok(Some(Progress::Pending(why))) => mount.rotations.failed(&key, why, mount.clock.as_ref()),
         Err(error) => {
             tracing::warn!(mount = mount.tag, role = name, %error, "a static role's rotation is tried again");
             mount.rotations.failed(&key, error.to_string(), mount.clock.as_ref());
@@ -142,20 +147,17 @@ async fn tend_static_role(mount: &AiMount, name: &str) {
     }
 }
 
-/// Rotates one role, if that is due; says why where it is not done.
-async fn replace_due(mount: &AiMount, name: &str) -> Result<Option<String>> {
+/// Lets go of what is over, and rotates the role if that is due and may be tried.
+async fn replace_due(mount: &AiMount, name: &str, rotates: bool) -> Result<Option<Progress>> {
     let _alone = mount.rotation_locks.write(&static_key(name)).await;
     // It may have been written or rotated since.
     let Some(role) = stored(mount, name).await? else { return Ok(None) };
     // First: what is over makes place, and does not wait for a vendor that makes nothing now.
     let role = replace::end_previous(mount, name, role).await?;
-    if !role.rotates(mount.clock.now()) {
+    if !rotates || !role.rotates(mount.clock.now()) {
         return Ok(None);
     }
-    Ok(match replace(mount, name, role, Duration::ZERO, None).await? {
-        Progress::Switched(()) => None,
-        Progress::Pending(why) => Some(why),
-    })
+    replace(mount, name, role, Duration::ZERO, None).await.map(Some)
 }
 
 async fn tend_accounts(mount: &AiMount) -> Result<()> {

@@ -107,7 +107,7 @@ async fn leased(mount: &AiMount, account: &Account, id: &str, secret: &Secret) -
         return Err(invalid(format!("key {id:?} was made with another account, config {:?}", row.config)).into());
     }
     if row.print != Some(secret.print()) {
-        return Err(invalid(format!("key {id:?} is another one than api_key")).into());
+        return Err(invalid(format!("key {id:?} is another one than api_key, as far as its row can tell")).into());
     }
     match super::holder(mount, &row).await? {
         Some(holder) => Err(invalid(format!("key {id:?} is {holder}")).into()),

@@ -5,6 +5,7 @@ mod due;
 mod elsewhere;
 mod held;
 mod import;
+mod kept;
 mod proof;
 mod replace;
 mod root;
@@ -16,6 +17,7 @@ mod static_roles;
 pub use admin_key::AdminKey;
 pub use due::{Rotations, tend};
 pub use elsewhere::{digest_of, is_needed};
+pub use kept::is_kept;
 pub use root::{check, in_use_last, retire, show};
 pub use schedule::{Schedule, ScheduleChange};
 

@@ -12,7 +12,7 @@ use super::super::times::{PROOF_LIMIT, UNASKED_PROOF, VENDOR_BUDGET};
 use super::super::{config, record, upstream};
 use super::held::{self, Wanted};
 use super::proof::{Patience, Progress, Proof};
-use super::slots::{self, SLOTS, slots_of};
+use super::slots::{self, check_are_settled, check_is_alone, slots_lock, slots_of};
 use super::static_role::{StaticKey, StaticRole, Superseded};
 use crate::base::Secret;
 use crate::logical::{Error, Result};
@@ -54,9 +54,10 @@ pub async fn replace(
 }
 
 async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<StaticRole> {
-    // Until the role is stored, where keys are values of slots.
-    let _slots = match slots_of(&*account(mount, name, &role).await?) {
-        Some(_) => Some(mount.rotation_locks.write(SLOTS).await),
+    let slots = slots_of(&*account(mount, name, &role).await?);
+    // Until the role is stored.
+    let _slots_lock = match &slots {
+        Some(slots) => Some(mount.rotation_locks.write(&slots_lock(slots)).await),
         None => None,
     };
     let config_lock = mount.config_locks.read(&role.config).await;
@@ -64,10 +65,13 @@ async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<Sta
     // The account may have changed since the role was written.
     let scope = account.vendor.scope(&account.parsed, &Values::from(role.scope.clone()))?;
     let until = expiry(&account, mount);
-    let keeps = match slots_of(&account) {
+    if slots_of(&account) != slots {
+        return Err(Error::Conflict(format!("config {:?} was written meanwhile: try again", role.config)));
+    }
+    let keeps = match slots {
         Some(slots) => {
-            slots::check_is_alone(mount, name, &slots).await?;
-            slots::check_are_settled(mount, &slots, &role).await?;
+            check_is_alone(mount, name, &slots, &role).await?;
+            check_are_settled(mount, &slots, &role).await?;
             slots::kept(mount, &slots, &role).await?
         }
         None => None,
@@ -130,6 +134,7 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
     let (Some(row), Some(key)) = (&pending.row, &pending.key) else { return Ok(Progress::Switched(())) };
     if !held::adopt(mount, row, key, pending.expires).await? {
         role.pending = None;
+        role.asked_overlap = None;
         store(mount, name, &role).await?;
         return Err(Error::Unavailable("the new key was ended before it was served: rotate again".into()));
     }

@@ -67,13 +67,19 @@ async fn rotate_root(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Res
     report(current(&mount, name).await?.as_ref(), &mount, progress, left)
 }
 
-/// Rotates, or goes on with a rotation that was cut off. The overlap is the one that was asked for first, where none is now.
+/// Rotates, or goes on with a rotation that was cut off, for which an overlap may have been asked for before.
 pub async fn rotate(mount: &AiMount, name: &str, overlap: Option<Duration>) -> Result<Progress<Rows>> {
     let _alone = mount.rotation_locks.write(&config_key(name)).await;
     let account = current(mount, name).await?;
-    let account =
-        if account.config.admin.pending.is_some() { account } else { create(mount, &account, overlap).await? };
-    finish(mount, account, overlap).await
+    let account = match (&account.config.admin.pending, overlap) {
+        (None, _) => create(mount, &account, overlap).await?,
+        (Some(_), None) => account,
+        (Some(pending), Some(overlap)) => {
+            let pending = Pending { overlap: Some(overlap.as_secs()), ..pending.clone() };
+            change(mount, &account, |config| config.admin.pending = Some(pending)).await?
+        }
+    };
+    finish(mount, account).await
 }
 
 /// The account as it is stored now.
@@ -135,7 +141,7 @@ fn fields(account: &Account, issued: &Issued) -> Object {
     secret.chain(parts).collect()
 }
 
-async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Option<Duration>) -> Result<Progress<Rows>> {
+async fn finish(mount: &AiMount, account: Arc<Account>) -> Result<Progress<Rows>> {
     let Some(pending) = account.config.admin.pending.clone() else {
         return Ok(Progress::Switched(Vec::new()));
     };
@@ -163,7 +169,7 @@ async fn finish(mount: &AiMount, account: Arc<Account>, overlap: Option<Duration
     if mount.running.draining() {
         return Err(Error::Unavailable("this mount is being disabled".into()));
     }
-    let overlap = overlap.or(pending.overlap.map(Duration::from_secs)).unwrap_or(ROOT_OVERLAP);
+    let overlap = pending.overlap.map_or(ROOT_OVERLAP, Duration::from_secs);
     let replaced = digest_of(&account.config.account, account.parsed.credential_field.as_ref());
     let account = change(mount, &account, |config| {
         let fields = config.admin.switch(now, now + overlap, replaced);

@@ -91,18 +91,26 @@ impl StaticRole {
         self.rotated.unwrap_or(self.created)
     }
 
-    /// Whether its key is to be replaced, or that was begun. A key that its vendor ends before the next rotation is replaced
-    /// now: one that a lease had held is such.
+    /// Whether its key is to be replaced, or that was begun.
     pub fn rotates(&self, now: Time) -> bool {
         let next = self.schedule.next(self.since(), now);
-        let expires = self.current.as_ref().and_then(|key| key.expires);
-        let ends_before = matches!((expires, next), (Some(expires), Some(next)) if expires < next);
-        self.pending.is_some() || ends_before || next.is_some_and(|next| next <= now)
+        self.pending.is_some() || self.ends_too_soon(next, now) || next.is_some_and(|next| next <= now)
     }
 
-    /// Whether something is to be done about its keys.
-    pub fn is_due(&self, now: Time) -> bool {
-        self.rotates(now) || self.previous.iter().any(|previous| previous.ends <= now)
+    /// Whether the vendor ends the served key before the next rotation: one that a lease had held is replaced at once, and
+    /// one whose vendor grants less than was asked for in the middle of its life.
+    fn ends_too_soon(&self, next: Option<Time>, now: Time) -> bool {
+        let Some(expires) = self.current.as_ref().and_then(|key| key.expires) else { return false };
+        match (self.rotated, next) {
+            (None, _) => true,
+            (Some(rotated), Some(next)) => expires < next && now >= rotated + (expires - rotated) / 2,
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether the overlap of one of its keys is over.
+    pub fn lets_go(&self, now: Time) -> bool {
+        self.previous.iter().any(|previous| previous.ends <= now)
     }
 
     /// Puts the pending key into use; the one that was served goes on working for the overlap.
@@ -110,7 +118,8 @@ impl StaticRole {
         let Some(pending) = self.pending.take() else { return };
         let asked = self.asked_overlap.take().map(Duration::from_secs);
         let ends = now + asked.unwrap_or(self.overlap()).min(self.overlap());
-        self.previous.extend(self.current.replace(pending).map(|key| Superseded { key, ends }));
+        let until = |key: &StaticKey| key.expires.map_or(ends, |expires| expires.min(ends));
+        self.previous.extend(self.current.replace(pending).map(|key| Superseded { ends: until(&key), key }));
         self.rotated = Some(now);
     }
 

@@ -13,10 +13,11 @@ use super::super::step::step;
 use super::super::times::{PROOF_BUDGET, SHORTEST_OVERLAP, SHORTEST_STATIC_ROTATION, STATIC_OVERLAP};
 use super::super::vendors;
 use super::import::{Given, imported};
+use super::kept;
 use super::proof::Progress;
 use super::replace::{end_previous, let_go, replace, static_key, store, stored};
 use super::schedule::{Schedule, ScheduleChange};
-use super::slots::{check_is_alone, slots_of};
+use super::slots::{check_is_alone, slots_lock, slots_of};
 use super::static_role::{StaticKey, StaticRole};
 use crate::base::{Secret, Time, rfc3339};
 use crate::form;
@@ -155,9 +156,15 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
     let skip = arguments.skip_import_rotation;
     let given = Given { api_key: arguments.api_key.clone(), take_over: arguments.take_over.clone(), stays: skip };
     let (role, ignored) = changed(&mount, &account, before.as_ref(), arguments, &call.more)?;
-    if let Some(slots) = slots_of(&account) {
-        check_is_alone(&mount, &name, &slots).await?;
-    }
+    // Until it is stored: two roles that are moved at once must see each other. A new one is looked at where its key is made.
+    let slots_lock = match (slots_of(&account), &before) {
+        (Some(slots), Some(_)) => {
+            let lock = mount.rotation_locks.write(&slots_lock(&slots)).await;
+            check_is_alone(&mount, &name, &slots, &role).await?;
+            Some(lock)
+        }
+        _ => None,
+    };
     let given = imported(&mount, &account, &name, before.is_none(), given).await?;
     let mut warnings: Vec<String> = ignored.into_iter().collect();
     let role = match (before, given) {
@@ -170,8 +177,10 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
                 );
                 // It was made for what the role was before.
                 dropped = role.pending.take();
+                role.asked_overlap = None;
             }
             store(&mount, &name, &role).await?;
+            drop(slots_lock);
             if let Some(key) = dropped {
                 let_go(&mount, &key).await?;
             }
@@ -292,9 +301,14 @@ async fn delete(mount: Arc<AiMount>, arguments: DeleteArgs, _: Call) -> Result<R
         // First: a row without a role would have its key deleted.
         if let Some(id) = &key.row {
             let _lock = mount.ledger.locks.write(id).await;
-            if mount.ledger.get(id).await?.is_some_and(|row| row.taken_by.is_some()) {
+            let row = mount.ledger.get(id).await?;
+            if row.as_ref().is_some_and(|row| row.taken_by.is_some()) {
                 let problem = "cannot be yet: the key's lease is not over, and would delete it; revoke the lease first";
                 return Err(Invalid::new("keep_key", problem).into());
+            }
+            if row.is_some_and(|row| row.print.is_some()) {
+                // It was a lease's, whose revocation the host may repeat.
+                kept::keep(&mount, id).await?;
             }
             mount.ledger.delete(id).await?;
         }
@@ -336,6 +350,7 @@ async fn rotate(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<R
     let mut role = role.ok_or_else(|| Error::NotFound(format!("static role {name:?} does not exist")))?;
     if let Some(overlap) = arguments.overlap {
         shorten(&mount, &mut role, overlap);
+        store(&mount, &name, &role).await?;
     }
     let rows: Vec<String> = role.previous.iter().filter_map(|previous| previous.key.row.clone()).collect();
     // First: where keys are values of slots, the next one needs a place.

@@ -52,6 +52,7 @@ impl Base {
             endpoint: self.endpoint,
             client_url,
             identity,
+            apart: Vec::new(),
             secrets: self.credentials.into_secrets(),
             credential_field,
         }

@@ -286,6 +286,7 @@ mod tests {
             session_token: Some("session/token+22==".into()),
         };
         let account = Account {
+            apart: Vec::new(),
             endpoint: "https://iam.amazonaws.com".parse().expect("a URL"),
             client_url: String::new(),
             identity: Values::default(),

@@ -83,14 +83,25 @@ impl fmt::Display for Problem {
     }
 }
 
-pub(super) type Checked = Result<(), Problem>;
+pub(super) type Checked<T = ()> = Result<T, Problem>;
 
 pub(super) fn problem(at: impl Into<String>, text: impl Into<String>) -> Checked {
     Err(Problem { at: at.into(), text: text.into() })
 }
 
-/// Checks a definition.
-pub(super) fn check(definition: &Definition) -> Checked {
+/// Checks a definition. Returns the fields of the account that only its own credential is made with.
+pub(super) fn check(definition: &Definition) -> Checked<Vec<String>> {
+    declaration(definition)?;
+    let mut walk = Walk::new(definition);
+    walk.auth()?;
+    walk.steps()?;
+    let admin_fields = walk.only_admin();
+    walk.unused()?;
+    Ok(admin_fields)
+}
+
+/// All but the calls.
+fn declaration(definition: &Definition) -> Checked {
     fields("account", &definition.account, &CONFIG_FIELDS)?;
     fields("role", &definition.role, &ROLE_FIELDS)?;
     if let Some(field) = definition.role.iter().position(|field| field.kind == KindSpec::Secret) {
@@ -127,10 +138,7 @@ pub(super) fn check(definition: &Definition) -> Checked {
             pointer(&format!("errors[{place}]"), text)?;
         }
     }
-    let mut walk = Walk::new(definition);
-    walk.auth()?;
-    walk.steps()?;
-    walk.unused()
+    Ok(())
 }
 
 fn fields(at: &str, fields: &[FieldSpec], taken: &[&str]) -> Checked {
@@ -206,13 +214,15 @@ pub(super) struct Walk<'a> {
     /// What may stand for a value where we are.
     pub(super) allowed: BTreeSet<Source>,
     pub(super) used: BTreeSet<Source>,
+    /// What the account's own credential is made with.
+    pub(super) of_admin: BTreeSet<Source>,
 }
 
 impl<'a> Walk<'a> {
     fn new(definition: &'a Definition) -> Self {
         let open = definition.account.iter().filter(|field| field.kind != KindSpec::Secret);
         let allowed = open.map(|field| Source::Account(field.name.clone())).collect();
-        Self { definition, allowed, used: BTreeSet::new() }
+        Self { definition, allowed, used: BTreeSet::new(), of_admin: BTreeSet::new() }
     }
 
     fn auth(&mut self) -> Checked {

@@ -54,13 +54,28 @@ impl Walk<'_> {
         let used = std::mem::take(&mut self.used);
         let taken = self.create("admin.create", &admin.create)?;
         // What only this sends is no limit of a role's keys, nor their name or expiry.
-        let of_account = std::mem::replace(&mut self.used, used);
-        self.used.extend(of_account.into_iter().filter(|source| matches!(source, Source::Account(_))));
+        self.of_admin = std::mem::replace(&mut self.used, used);
+        if admin.create.iter().any(|step| !step.show.is_empty()) {
+            return problem("admin.create", "shows something: nobody is shown such a credential");
+        }
         if taken.iter().any(|source| matches!(source, Source::Key(_))) {
             return problem("admin.create", "takes more than id, secret and expires: delete and list know no more");
         }
         self.allowed = all;
         Ok(())
+    }
+
+    /// Fields of the account that nothing else uses than its own credential; they count as used from then on.
+    pub(super) fn only_admin(&mut self) -> Vec<String> {
+        let of_admin = std::mem::take(&mut self.of_admin);
+        let only = of_admin.into_iter().filter(|source| !self.used.contains(source)).collect::<Vec<_>>();
+        let name = |source: &Source| match source {
+            Source::Account(name) => Some(name.clone()),
+            _ => None,
+        };
+        let names: Vec<String> = only.iter().filter_map(name).collect();
+        self.used.extend(only.into_iter().filter(|source| matches!(source, Source::Account(_))));
+        names
     }
 
     /// A slot has a name and a value.

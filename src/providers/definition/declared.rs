@@ -25,6 +25,8 @@ const LARGEST_LIST: usize = 256 * 1024;
 pub(in super::super) struct Declared {
     pub(super) about: About,
     definition: Definition,
+    /// Fields of the account that only its own credential is made with.
+    admin_fields: Vec<String>,
 }
 
 impl Declared {
@@ -42,8 +44,8 @@ impl Declared {
             }
         })?;
         reader.end().map_err(|error| error.to_string())?;
-        check::check(&definition).map_err(|problem| problem.to_string())?;
-        Ok(Self { about: about(&definition), definition })
+        let admin_fields = check::check(&definition).map_err(|problem| problem.to_string())?;
+        Ok(Self { about: about(&definition), definition, admin_fields })
     }
 
     fn scene<'a>(&'a self, cx: &Cx<'a>) -> Scene<'a> {
@@ -161,6 +163,7 @@ impl Vendor for Declared {
             account.identity.insert("base_url", account.client_url.as_str().into());
         }
         check_needs(&definition.account, values)?;
+        account.apart.clone_from(&self.admin_fields);
         Ok(account)
     }
 

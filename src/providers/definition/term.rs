@@ -300,6 +300,7 @@ mod tests {
     #[test]
     fn an_empty_join_is_left_out_or_is_what_stands_for_it() {
         let account = crate::providers::account::Account {
+            apart: Vec::new(),
             endpoint: "https://a.example".parse().expect("a URL"),
             client_url: String::new(),
             identity: crate::schema::Values::default(),
@@ -316,6 +317,7 @@ mod tests {
     #[test]
     fn what_stands_for_an_absent_value_may_be_made_of_others() {
         let mut account = Account {
+            apart: Vec::new(),
             endpoint: "https://a.example".parse().expect("a URL"),
             client_url: String::new(),
             identity: Values::default(),

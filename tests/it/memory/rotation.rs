@@ -389,7 +389,15 @@ async fn vendors_that_are_declared_rotate_their_credentials_as_well() {
                 mount.write("config/main", without).await.expect_err("it lacks what rotating needs").to_string();
             assert!(refused.contains(&format!("{needed:?}: is required to rotate")), "{name}: {refused}");
         }
+        if let Some(needed) = needed {
+            let mut without = body.clone();
+            for field in [needed, "rotation_period"] {
+                without.as_object_mut().expect("an object").remove(field);
+            }
+            mount.write("config/main", without).await.expect("a config");
+        }
         mount.write("config/main", body.clone()).await.expect("a config");
+        assert!(bench.storage_list("retired/").await.is_empty(), "{name}: what rotating needs names no other account");
         let mut role = example["role"].clone();
         role["config"] = "main".into();
         mount.write("roles/dev", role).await.expect("a role");
@@ -413,4 +421,24 @@ async fn vendors_that_are_declared_rotate_their_credentials_as_well() {
         mount.cleanup().await;
         assert!(bench.simulator.live(name).await.is_empty(), "{name}: the credential ends itself, last");
     }
+}
+
+#[tokio::test]
+async fn an_overlap_that_is_asked_for_while_the_vendor_takes_its_time_holds() {
+    let bench = Bench::new();
+    let mount = openai(&bench).await;
+    let leaked = stored(&bench).await;
+    bench.simulator.settings(json!({"accept_lag_seconds": 90})).await;
+    for overlap in [json!({}), json!({"overlap": 0})] {
+        assert_eq!(rotate(&mount, overlap).await["state"], "pending");
+    }
+    assert!(works(&bench, &leaked).await);
+    bench.advance(2 * MINUTE).await;
+    bench.simulator.settings(json!({"accept_lag_seconds": 0, "clock_offset_seconds": 120})).await;
+    eventually("the leaked one is deleted", async || {
+        mount.tick().await;
+        !works(&bench, &leaked).await
+    })
+    .await;
+    assert!(works(&bench, &stored(&bench).await).await);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::base::{Clock, Time};
-use vault_plugin_secrets_ai::logical::{Error, Object, Operation};
+use vault_plugin_secrets_ai::logical::{Entry, Error, Object, Operation, Storage};
 
 use crate::support::bench::{Bench, Mounted, eventually};
 use crate::support::case::{CASES, Case};
@@ -409,6 +409,7 @@ async fn a_key_that_was_taken_over_is_kept_only_once_its_lease_is_over() {
     keep().await.expect("kept");
     assert_eq!(status(&bench, case, lease.text("api_key")).await, 200);
     mount.revoke(&lease).await.map(drop).expect("revoked again");
+    assert_eq!(status(&bench, case, lease.text("api_key")).await, 200, "it was left at the vendor");
 }
 
 #[tokio::test]
@@ -447,4 +448,42 @@ async fn an_overlap_that_was_asked_for_holds_when_the_vendor_takes_its_time() {
     eventually("switched", async || creds(&mount, "app").await["api_key"] != leaked.as_str()).await;
     mount.tick().await;
     eventually("the leaked one is deleted", async || status(&bench, case, &leaked).await == 401).await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_storage_fails_leaves_no_key() {
+    for number in 0..3 {
+        let bench = Bench::new();
+        let case = &Case::named("openai");
+        let (mount, body) = mounted(&bench, case).await;
+        mount.write("static-roles/app", body).await.expect("written");
+        mount.write("rotate-role/app", json!({})).await.expect("rotated");
+        *bench.storage.fail_put.lock().expect("not poisoned") = Some(number);
+        let _ = mount.delete("static-roles/app").await;
+        *bench.storage.fail_put.lock().expect("not poisoned") = None;
+        for _ in 0..4 {
+            bench.advance(2 * MINUTE).await;
+            mount.tick().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        eventually("no key", async || keys(&bench, case).await == 0).await;
+        eventually("no row", async || bench.rows().await.is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_read_stops_no_other() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, body) = mounted(&bench, case).await;
+    for name in ["app", "broken"] {
+        mount.write(&format!("static-roles/{name}"), body.clone()).await.expect("written");
+    }
+    let newer = Entry { key: "static/broken".into(), value: r#"{"v":2}"#.into(), seal_wrap: true };
+    bench.storage.put(newer).await.expect("a newer version wrote it");
+    let before = creds(&mount, "app").await["api_key"].clone();
+    bench.advance(25 * HOUR).await;
+    mount.tick().await;
+    eventually("rotated", async || creds(&mount, "app").await["api_key"] != before).await;
+    assert!(keys(&bench, case).await >= 2, "the key of the other is left alone");
 }
