@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::super::accounts::{Account, Owner};
 use super::super::mount::AiMount;
 use super::super::step::step;
-use super::super::times::VENDOR_BUDGET;
+use super::super::times::{STANDING_BUDGET, VENDOR_BUDGET};
 use super::super::upstream;
 use super::ledger::{Row, State};
 use super::naming;
@@ -36,13 +36,16 @@ pub async fn end(mount: &AiMount, owner: &Owner, key: &Ref, secret: Option<&Secr
 
 /// Whether the account has this very key, switched off: unlike "no such key" that is said of no other account's.
 async fn has_it_off(mount: &AiMount, account: &Account, key: &Ref) -> bool {
-    if account.vendor.about().can.source != Source::Activate {
-        return false;
-    }
+    account.vendor.about().can.source == Source::Activate
+        && matches!(standing(mount, account, key).await, Ok(Standing { switch: Switch::Off | Switch::Dead(_), .. }))
+}
+
+/// How an existing key stands.
+pub async fn standing(mount: &AiMount, account: &Account, key: &Ref) -> Result<Standing, Fault> {
     let signer = account.signer(mount);
     let cx = account.cx(mount, &signer);
-    let asked = tokio::time::timeout(VENDOR_BUDGET, account.vendor.standing(&cx, key)).await;
-    matches!(asked, Ok(Ok(Standing { switch: Switch::Off | Switch::Dead(_), .. })))
+    let asked = tokio::time::timeout(STANDING_BUDGET, account.vendor.standing(&cx, key)).await;
+    asked.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")))
 }
 
 async fn end_as(mount: &AiMount, account: &Account, key: &Ref, secret: Option<&Secret>) -> Result<Gone, Fault> {

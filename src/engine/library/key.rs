@@ -1,16 +1,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::accounts::Account;
-use super::super::keys::at_vendor::end_row;
+use super::super::keys::at_vendor::{self, end_row};
 use super::super::keys::ledger::{KeyRecord, Row, RowKind, State};
 use super::super::keys::naming;
 use super::super::mount::AiMount;
-use super::super::times::STANDING_BUDGET;
 use super::super::{record, upstream};
 use super::set::LibrarySet;
 use crate::base::{Secret, Time};
 use crate::logical::{Object, Result};
-use crate::providers::{Fault, Standing, Switch};
+use crate::providers::{Standing, Switch};
 
 /// `library/keys/<set>/<id>` in storage: one key. Holds its secret.
 #[derive(Clone, Serialize, Deserialize)]
@@ -85,12 +84,8 @@ impl LibraryKey {
     /// # Errors
     /// What the vendor could not say.
     pub async fn standing(&self, mount: &AiMount, account: &Account) -> Result<Standing> {
-        let signer = account.signer(mount);
-        let cx = account.cx(mount, &signer);
-        let key = self.record().into();
-        let asked = tokio::time::timeout(STANDING_BUDGET, account.vendor.standing(&cx, &key)).await;
-        let asked = asked.unwrap_or_else(|_| Err(Fault::unknown("did not answer in time")));
-        asked.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))
+        let standing = at_vendor::standing(mount, account, &self.record().into()).await;
+        standing.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))
     }
 
     /// Lends it to nobody any more.

@@ -11,6 +11,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::super::accounts::{Account, Config, config_key};
 use super::super::config;
 use super::super::keys::ledger::{AccountId, Row, RowKind};
@@ -30,7 +32,6 @@ use crate::framework::{Call, Path};
 use crate::logical::{Error, Object, Operation, Response, Result};
 use crate::providers::{self, About, Issued, Purpose, Scope, Vendor};
 use crate::schema::{Invalid, Kind, Name, Values, format_duration};
-use serde_json::json;
 
 pub fn paths() -> Vec<Path<AiMount>> {
     vec![

@@ -352,10 +352,15 @@ async fn rotate(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<R
         shorten(&mount, &mut role, overlap);
         store(&mount, &name, &role).await?;
     }
-    let rows: Vec<String> = role.previous.iter().filter_map(|previous| previous.key.row.clone()).collect();
-    // First: where keys are values of slots, the next one needs a place.
+    let now = mount.clock.now();
+    let over = role.previous.iter().filter(|previous| previous.ends <= now);
+    let rows: Vec<String> = over.filter_map(|previous| previous.key.row.clone()).collect();
     let role = end_previous(&mount, &name, role).await?;
-    settle_now(&mount, &rows).await?;
+    let account = mount.accounts.current(mount.storage.as_ref(), &role.config).await?;
+    if account.is_some_and(|account| slots_of(&account).is_some()) {
+        // The next one needs their place; anywhere else the sweep does it.
+        settle_now(&mount, &rows).await?;
+    }
     let progress = replace(&mount, &name, role, PROOF_BUDGET, arguments.overlap).await?;
     mount.rotations.succeeded(&static_key(&name));
     mount.wake_sweep();

@@ -1,6 +1,6 @@
-//! The same for keys that are not made: those that are switched, and the values of slots.
+//! The same for what is no role's key that is made: keys that are switched, values of slots, an account's own credential.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use http::Method;
 
@@ -95,11 +95,11 @@ impl Walk<'_> {
             pointer("slots.values", &pick.at)?;
         }
         self.step("slots.read", &slots.read)?;
-        self.plain("slots.read", &slots.read)?;
+        self.plain("slots.read", &slots.read, &[])?;
         changes_nothing("slots.read.call", &slots.read)?;
         self.allowed.insert(Source::Id);
         self.step("slots.regenerate", &slots.regenerate)?;
-        self.plain("slots.regenerate", &slots.regenerate)?;
+        self.plain("slots.regenerate", &slots.regenerate, &[])?;
         if !sources(&slots.regenerate).iter().any(|(source, _)| **source == Source::Id) {
             return problem("slots.regenerate", "does not name the slot: it lacks {id}");
         }
@@ -111,8 +111,8 @@ impl Walk<'_> {
     }
 
     /// A step that is one call, sent whatever holds, whose answer says that it was done.
-    fn plain(&self, at: &str, step: &Step) -> Checked {
-        self.only(&format!("{at}.take"), step, &[])?;
+    fn plain(&self, at: &str, step: &Step, takes: &[&str]) -> Checked {
+        self.only(&format!("{at}.take"), step, takes)?;
         for (name, is_there) in [("poll", step.poll.is_some()), ("when", step.when.is_some()), ("later", step.later)] {
             if is_there {
                 return problem(format!("{at}.{name}"), "has no meaning here");
@@ -129,8 +129,7 @@ impl Walk<'_> {
         {
             let at = format!("switch.{name}");
             self.step(&at, step)?;
-            self.plain(&at, &Step { take: BTreeMap::new(), ..step.clone() })?;
-            self.only(&format!("{at}.take"), step, takes)?;
+            self.plain(&at, step, takes)?;
             if !step.call.sources().any(|source| *source == Source::Id) {
                 return problem(format!("{at}.call"), "does not name the key: it lacks {id}");
             }

@@ -14,7 +14,8 @@ use crate::schema::{Field, Kind};
 const SLOT: &str = "slot";
 /// What a reference keeps of a slot's value, to know it by.
 const PRINT: &str = "print";
-/// The role's field that says where to begin.
+
+/// The field itself, required: whoever uses that slot's value is cut off.
 pub(super) fn field(spec: &SlotsSpec) -> Field {
     let names: Vec<&str> = spec.names.iter().map(String::as_str).collect();
     let help = "Slot whose value is made anew first: whoever uses its value then is cut off. The others follow, one with each rotation.";

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vault_plugin_secrets_ai::base::{Clock, Time};
 use vault_plugin_secrets_ai::logical::{Entry, Error, Object, Operation, Storage};
 
-use crate::support::bench::{Bench, Mounted, eventually};
+use crate::support::bench::{Bench, Issued, Mounted, eventually};
 use crate::support::case::{CASES, Case};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -386,11 +386,8 @@ async fn what_cannot_be_taken_over_stays_with_its_lease() {
     assert!(error.contains("none that a lease holds"), "{error}");
 }
 
-#[tokio::test]
-async fn a_key_that_was_taken_over_is_kept_only_once_its_lease_is_over() {
-    let bench = Bench::new();
-    let case = &Case::named("openai");
-    let (mount, mut body) = mounted(&bench, case).await;
+/// A leased key that a role has taken over, and that is not replaced since the vendor makes none.
+async fn take_over_while_out(bench: &Bench, mount: &Mounted, mut body: Value) -> Issued {
     let lease = mount.creds().await.expect("a key");
     body["api_key"] = lease.text("api_key").into();
     body["take_over"] = bench.rows().await.pop().expect("a row").into();
@@ -398,6 +395,15 @@ async fn a_key_that_was_taken_over_is_kept_only_once_its_lease_is_over() {
     bench.simulator.faults(out).await;
     let written = mount.write("static-roles/app", body).await.expect("written");
     assert!(written.warnings.iter().any(|text| text.contains("is served as it is")), "{:?}", written.warnings);
+    lease
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_over_is_kept_only_once_its_lease_is_over() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, body) = mounted(&bench, case).await;
+    let lease = take_over_while_out(&bench, &mount, body).await;
     let keep = || mount.send(Operation::Delete, "static-roles/app", json!({"keep_key": true}));
     let error = keep().await.expect_err("its lease would delete it").to_string();
     assert!(error.contains("\"keep_key\""), "{error}");
@@ -416,13 +422,8 @@ async fn a_key_that_was_taken_over_is_kept_only_once_its_lease_is_over() {
 async fn a_taken_key_that_its_vendor_would_end_is_replaced_as_soon_as_that_can_be() {
     let bench = Bench::new();
     let case = &Case::named("openai");
-    let (mount, mut body) = mounted(&bench, case).await;
-    let lease = mount.creds().await.expect("a key");
-    body["api_key"] = lease.text("api_key").into();
-    body["take_over"] = bench.rows().await.pop().expect("a row").into();
-    let out = json!([{"vendor": "openai", "method": "POST", "kind": "error_before", "status": 503, "times": -1}]);
-    bench.simulator.faults(out).await;
-    mount.write("static-roles/app", body).await.expect("written");
+    let (mount, body) = mounted(&bench, case).await;
+    let lease = take_over_while_out(&bench, &mount, body).await;
     bench.simulator.faults(json!([])).await;
     bench.advance(5 * MINUTE).await;
     mount.tick().await;

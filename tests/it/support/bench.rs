@@ -20,6 +20,9 @@ use super::simulator::Simulator;
 /// A condition that is not true after so long never will be, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a write lets others go on; a read does so once.
+const PUT_YIELDS: u32 = 8;
+
 pub const UUID: &str = "0a1b2c3d-0000-4000-8000-000000000000";
 
 /// What outlives a plugin process: storage, clock, vendor.
@@ -261,7 +264,10 @@ impl Storage for FaultyStorage {
                 }
             }
         }
-        tokio::task::yield_now().await;
+        // And for longer over a write.
+        for _ in 0..PUT_YIELDS {
+            tokio::task::yield_now().await;
+        }
         self.memory.put(entry).await
     }
 
