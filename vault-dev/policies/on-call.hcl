@@ -1,4 +1,5 @@
-# Who is on call: sees what exists and ends what has to end. Makes no key and changes no account or role.
+# Who is on call: sees what exists, ends what has to end and replaces what has leaked. Is shown no key, and changes no
+# account or role.
 
 # The inventory. Deleting a row ends its key at the vendor, now, whatever its lease says. With force=true the engine
 # forgets the key instead; no policy can keep that out, since the server looks at no parameter of a delete.
@@ -7,6 +8,14 @@ path "ai/keys/*" {
 }
 path "ai/info" {
   capabilities = ["read"]
+}
+
+# What has leaked is replaced: an admin credential, the key of a static role. Nobody is shown the new one.
+path "ai/config/+/rotate-root" {
+  capabilities = ["update"]
+}
+path "ai/rotate-role/+" {
+  capabilities = ["update"]
 }
 
 # Who has which key of a library; and back with one, whoever has it.

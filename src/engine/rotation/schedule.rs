@@ -138,18 +138,23 @@ impl Schedule {
         }
     }
 
+    /// `rotation_period`, also where it is not followed.
+    pub fn period(&self) -> Option<Duration> {
+        self.period.map(Duration::from_secs)
+    }
+
     /// The longest time between two rotations.
     pub fn longest_gap(&self, now: Time) -> Option<Duration> {
-        match self.period {
-            Some(period) => Some(Duration::from_secs(period)),
+        match self.period() {
+            Some(period) => Some(period),
             None => longest_gap(&parse(self.cron.as_deref()?).ok()?, now),
         }
     }
 
     /// The shortest time between two rotations.
     pub fn shortest_gap(&self, now: Time) -> Option<Duration> {
-        match self.period {
-            Some(period) => Some(Duration::from_secs(period)),
+        match self.period() {
+            Some(period) => Some(period),
             None => gaps(&parse(self.cron.as_deref()?).ok()?, now).min(),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::keys::ledger::{AccountId, KeyRecord};
+use super::super::times::SHORTEST_OVERLAP;
 use super::schedule::Schedule;
 use crate::base::Time;
 use crate::logical::Object;
@@ -89,6 +90,22 @@ impl StaticRole {
     /// When it was rotated last, or made.
     pub fn since(&self) -> Time {
         self.rotated.unwrap_or(self.created)
+    }
+
+    /// How long a client may keep the key until it reads it again: whoever does has the next one in time, also where
+    /// somebody rotates it by hand at any moment. No less than a client can bear while a rotation is late.
+    pub fn refresh_after(&self, now: Time) -> Duration {
+        let half = self.overlap() / 2;
+        let next = self.schedule.next(self.since(), now);
+        let left = next.map_or(half, |next| (next - now).to_std().unwrap_or_default());
+        left.clamp(SHORTEST_OVERLAP.min(half), half)
+    }
+
+    /// The time between two rotations, of which one is now; that until the next read where nothing rotates by itself.
+    pub fn period(&self, now: Time) -> Duration {
+        let gap = |next: Time| (next - self.since()).to_std().ok();
+        let next = || self.schedule.next(self.since(), now).and_then(gap);
+        self.schedule.period().or_else(next).unwrap_or_else(|| self.refresh_after(now))
     }
 
     /// Whether its key is to be replaced, or that was begun.

@@ -19,7 +19,7 @@ use super::replace::{end_previous, let_go, replace, static_key, store, stored};
 use super::schedule::{Schedule, ScheduleChange};
 use super::slots::{check_is_alone, slots_lock, slots_of};
 use super::static_role::{StaticKey, StaticRole};
-use crate::base::{Secret, Time, rfc3339};
+use crate::base::{Secret, rfc3339};
 use crate::form;
 use crate::framework::{Call, ListArgs, Path, page};
 use crate::logical::{Error, Object, Operation, Response, Result};
@@ -40,7 +40,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
             .on(Operation::Delete, "Delete a static role and its keys.", delete),
         Path::new("static-creds/{name}", "Read the key of a static role.")
             .describe(
-                "The key that is served, and for overlap after a rotation the one before as previous_api_key. ttl is how long it is\nuntil the next rotation.",
+                "The key that is served, and for overlap after a rotation the one before as previous_api_key. ttl is after how many\nseconds to read it again: half of overlap, or what is left until the next rotation.",
             )
             .on(Operation::Read, "Read the key of a static role.", creds),
         Path::new("rotate-role/{name}", "Replace the key of a static role now.").on(
@@ -389,10 +389,8 @@ async fn creds(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Resul
     let now = mount.clock.now();
     let not_yet = || Error::Unavailable("the vendor does not take the role's first key yet: try again soon".into());
     let key = role.current.as_ref().ok_or_else(not_yet)?;
-    let next = role.schedule.next(role.since(), now);
     let previous = role.previous.last().filter(|previous| now < previous.ends);
     let mut data = Object::new();
-    role.schedule.show(&mut data);
     for (field, value) in [
         ("api_key", json!(key.secret)),
         ("key_id", json!(key.key.as_ref().map(|key| &key.id))),
@@ -400,8 +398,11 @@ async fn creds(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Resul
         ("provider", json!(key.provider)),
         ("base_url", json!(key.base_url)),
         ("expires_at", json!(key.expires.map(rfc3339))),
+        // These three are what an agent and Kubernetes' operator read such a key again by. The operator takes it for a static
+        // one by its period; with rotation_schedule beside it, it would want a ttl that only falls until the next rotation.
         ("last_vault_rotation", json!(role.since().to_rfc3339())),
-        ("ttl", json!(next.map_or(0, |next| seconds_left(next, now)))),
+        ("rotation_period", json!(role.period(now).as_secs())),
+        ("ttl", json!(role.refresh_after(now).as_secs())),
         ("previous_api_key", json!(previous.map(|previous| &previous.key.secret))),
         ("previous_expires_at", json!(previous.map(|previous| rfc3339(previous.ends)))),
     ] {
@@ -412,8 +413,4 @@ async fn creds(mount: Arc<AiMount>, arguments: StaticRoleName, _: Call) -> Resul
         data.insert("headers".into(), json!(key.headers));
     }
     Ok(Response::data(data))
-}
-
-fn seconds_left(until: Time, now: Time) -> i64 {
-    (until - now).num_seconds().max(0)
 }

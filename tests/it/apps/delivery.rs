@@ -13,6 +13,8 @@ use crate::support::bench::eventually;
 pub enum Way {
     JsonFile,
     EnvFile,
+    /// The key of a static role, in a JSON file.
+    StaticKey,
     /// The agent runs the application.
     Exec(Language),
 }
@@ -50,7 +52,7 @@ impl Delivery {
         match self.way {
             // Killed, it would leave the program behind: whoever supervises it must end both.
             Way::Exec(_) => self.agent.stop(),
-            Way::JsonFile | Way::EnvFile => self.agent.kill(),
+            Way::JsonFile | Way::EnvFile | Way::StaticKey => self.agent.kill(),
         }
         self.agent = Agent::start("agent", &scene.server, self.folder.path(), self.way.config());
     }
@@ -58,7 +60,7 @@ impl Delivery {
     /// The file with the key; none in exec mode.
     pub fn key_file(&self) -> Option<PathBuf> {
         let name = match self.way {
-            Way::JsonFile => "ai.json",
+            Way::JsonFile | Way::StaticKey => "ai.json",
             Way::EnvFile => "ai.env",
             Way::Exec(_) => return None,
         };
@@ -85,6 +87,7 @@ impl Way {
         match self {
             Self::JsonFile => "json-file.hcl",
             Self::EnvFile => "env-file.hcl",
+            Self::StaticKey => "static-key.hcl",
             Self::Exec(_) => "exec.hcl",
         }
     }

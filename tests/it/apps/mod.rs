@@ -14,6 +14,7 @@ mod delivery;
 mod litellm;
 mod proxy;
 mod scene;
+mod static_role;
 mod worker;
 
 /// All at a time: they wait more than they work.

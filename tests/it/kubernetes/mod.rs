@@ -123,6 +123,24 @@ fn the_secrets_operator_s_objects_refer_to_each_other() {
     }
 }
 
+/// The page has one object of that manifest in another form.
+#[test]
+fn a_static_role_s_object_takes_the_place_of_the_lease_s() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kubernetes.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let (_, rest) = page.split_once("```yaml\n").expect("an object");
+    let objects = checked(rest.split("```").next().expect("its end")).expect("valid");
+    let [Value::Object(object)] = objects.as_slice() else { panic!("{objects:?}") };
+    let manifest = Manifest::read(SECRETS_OPERATOR);
+    let lease = manifest.one("VaultDynamicSecret");
+    assert_eq!(object["metadata"], lease["metadata"]);
+    let (spec, lease) = (&object["spec"], &lease["spec"]);
+    assert_eq!((at(spec, "/path"), &spec["allowStaticCreds"]), ("static-creds/app-legacy", &Value::Bool(true)));
+    for same in ["vaultAuthRef", "mount", "destination", "rolloutRestartTargets"] {
+        assert_eq!(spec[same], lease[same], "{same}");
+    }
+}
+
 #[test]
 fn the_external_secret_reads_its_generator() {
     let manifest = Manifest::read(EXTERNAL_SECRETS);

@@ -9,6 +9,7 @@ use vault_plugin_secrets_ai::logical::{Entry, Error, Object, Operation, Storage}
 use crate::support::bench::{Bench, Issued, Mounted, eventually};
 use crate::support::case::{CASES, Case};
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -52,7 +53,7 @@ async fn a_key_is_served_and_the_one_before_goes_on_for_a_while() {
         let first = creds(&mount, "app").await;
         assert_eq!(status(&bench, case, text(&first, "api_key")).await, 200, "{}", case.provider);
         assert_eq!((&first["rotation_period"], &first["previous_api_key"]), (&json!(86400), &Value::Null));
-        assert!((86395..=86400).contains(&first["ttl"].as_i64().expect("seconds")), "{}", first["ttl"]);
+        assert_eq!(first["ttl"], json!(1800), "{}: half of the overlap", case.provider);
         mount.write("rotate-role/app", json!({})).await.expect("rotated");
         let second = creds(&mount, "app").await;
         assert_ne!(first["api_key"], second["api_key"]);
@@ -66,6 +67,61 @@ async fn a_key_is_served_and_the_one_before_goes_on_for_a_while() {
         let third = creds(&mount, "app").await;
         assert_eq!((&third["api_key"], &third["previous_api_key"]), (&second["api_key"], &Value::Null));
         eventually("one row is left", async || bench.rows().await.len() == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_read_says_when_to_read_again() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, mut body) = mounted(&bench, case).await;
+    let seconds = async |field: &str| creds(&mount, "app").await[field].as_u64().expect("seconds");
+    body["overlap"] = "2h".into();
+    mount.write("static-roles/app", body).await.expect("written");
+    assert_eq!([seconds("ttl").await, seconds("rotation_period").await], [3600, 86400]);
+    // No later than the rotation, and no sooner than a client can bear while that is late.
+    for (advance, ttl) in [(23 * HOUR + HOUR / 2, 1800), (HOUR / 2 - 5 * SECOND, 60), (HOUR, 60)] {
+        bench.advance(advance).await;
+        let told = seconds("ttl").await;
+        assert!((ttl - 5..=ttl).contains(&told), "{told}, not {ttl}");
+    }
+    let every_night = json!({"rotation_schedule": "0 3 * * *", "overlap": "10m"});
+    mount.write("static-roles/app", every_night).await.expect("written");
+    mount.write("rotate-role/app", json!({})).await.expect("rotated");
+    let night = creds(&mount, "app").await;
+    assert_eq!(night["ttl"], json!(300));
+    assert!((1..=86400).contains(&night["rotation_period"].as_u64().expect("seconds")), "until three o'clock");
+    // Kubernetes' operator would wait for a ttl that only falls.
+    assert_eq!(night.get("rotation_schedule"), None);
+    mount.write("static-roles/app", json!({"disable_automated_rotation": true})).await.expect("written");
+    assert_eq!([seconds("ttl").await, seconds("rotation_period").await], [300, 300], "the operator asks for a period");
+}
+
+#[tokio::test]
+async fn who_reads_again_when_told_is_not_refused_whenever_somebody_rotates() {
+    for (period, moment) in [("720h", 0), ("720h", 1), ("720h", 899), ("30m", 0), ("30m", 450)] {
+        let bench = Bench::new();
+        let case = &Case::named("openai");
+        let (mount, mut body) = mounted(&bench, case).await;
+        body["rotation_period"] = period.into();
+        body["overlap"] = "15m".into();
+        mount.write("static-roles/app", body).await.expect("written");
+        let mut kept = creds(&mount, "app").await;
+        let mut ages = 0;
+        for minute in 0..120_u64 {
+            if minute % 40 == 7 {
+                bench.advance(Duration::from_secs(moment % 60)).await;
+                mount.write("rotate-role/app", json!({})).await.expect("rotated");
+            }
+            bench.advance(MINUTE).await;
+            mount.tick().await;
+            ages += 60;
+            if ages >= kept["ttl"].as_u64().expect("seconds") {
+                (kept, ages) = (creds(&mount, "app").await, 0);
+            }
+            let key = text(&kept, "api_key").to_owned();
+            assert_eq!(status(&bench, case, &key).await, 200, "{period}, {moment}, minute {minute}");
+        }
     }
 }
 

@@ -131,6 +131,19 @@ fn app_prod() -> Vec<Attempt> {
     attempts
 }
 
+fn app_legacy() -> Vec<Attempt> {
+    vec![
+        (YES, "GET", "ai/static-creds/app-legacy", NONE),
+        (NO, "GET", "ai/static-creds/app-legacy?ttl=5m", NONE),
+        (NO, "GET", "ai/static-creds/app-legacy/", NONE),
+        (NO, "GET", "ai/static-creds/other", NONE),
+        (NO, "GET", "ai/static-roles/app-legacy", NONE),
+        (NO, "POST", "ai/rotate-role/app-legacy", json!({})),
+        (NO, "GET", "ai/creds/app-dev", NONE),
+        (NO, "LIST", "ai/keys", NONE),
+    ]
+}
+
 /// What each application may do with its own lease, and not with another's.
 fn own_leases([own, other]: [&'static str; 2]) -> Vec<Attempt> {
     vec![
@@ -171,6 +184,11 @@ fn on_call() -> Vec<Attempt> {
         (NO, "POST", "ai/library/pool/check-in", json!({})),
         (NO, "POST", "ai/library/pool/check-out", json!({})),
         (NO, "POST", "ai/library/pool/keys/one", json!({})),
+        (YES, "POST", "ai/rotate-role/app-legacy", json!({"overlap": "0s"})),
+        (YES, "POST", "ai/config/openai/rotate-root", json!({})),
+        (NO, "GET", "ai/static-creds/app-legacy", NONE),
+        (NO, "POST", "ai/static-roles/app-legacy", json!({"overlap": "1m"})),
+        (NO, "DELETE", "ai/static-roles/app-legacy", NONE),
         (YES, "LIST", "sys/leases/lookup/ai/creds/app-dev", NONE),
         (YES, "LIST", "sys/leases/lookup/ai/library/pool/check-out", NONE),
         (YES, "PUT", "sys/leases/revoke", json!({"lease_id": "{pool}", "sync": true})),
@@ -202,9 +220,10 @@ fn metrics() -> Vec<Attempt> {
 
 #[tokio::test]
 async fn every_policy_allows_what_it_says_and_nothing_beside_it() {
-    let policies: [(&str, Vec<Attempt>); 6] = [
+    let policies: [(&str, Vec<Attempt>); 7] = [
         ("admin", admin()),
         ("app-dev", app_dev()),
+        ("app-legacy", app_legacy()),
         ("app-prod", app_prod()),
         ("app-staging", app_staging()),
         ("metrics", metrics()),
@@ -259,6 +278,7 @@ async fn stage() -> Stage {
         body["max_ttl"] = "4h".into();
         stage.server.write(&format!("ai/roles/{role}"), body).await;
     }
+    stage.server.write("ai/static-roles/app-legacy", static_role()).await;
     stage.server.write("ai/library/pool", json!({"ttl": "10m"})).await;
     stage.server.write("ai/library/pool/keys/one", json!({"api_key": "gsk_pool"})).await;
     stage.server.write("ai/library/pool/check-out", json!({})).await;
