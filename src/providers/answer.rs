@@ -111,6 +111,24 @@ impl Failure {
         self.said.as_ref().is_some_and(|said| said.mentions(text))
     }
 
+    /// The vendor's error has this code.
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        self.said.as_ref().is_some_and(|said| said.code == code)
+    }
+
+    /// What it says of the key that asked: false where the vendor does not know it, true where it may not do this. None
+    /// where it is about something else: what is known of such a call may be wrong, and no rotation should wait for that.
+    pub(super) fn about_key(self) -> Result<Option<bool>, Fault> {
+        match self.status {
+            Some(401) => Ok(Some(false)),
+            Some(403) if self.said.is_some() => Ok(Some(true)),
+            // "Not now" is no answer, and the next one may be.
+            Some(408 | 409 | 425 | 429) => Err(self.fault),
+            Some(300..=499) => Ok(None),
+            _ => Err(self.fault),
+        }
+    }
+
     /// The vendor itself refuses the credential.
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(self.fault.kind, FaultKind::Refused) && self.said.is_some()

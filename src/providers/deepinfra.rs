@@ -56,6 +56,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         purposes: &[Purpose::Lease],
         limits: texts(&["models", "spend"]),
         unused: Vec::new(),
+        tries_keys: false,
     },
     name_limit: 200,
     revocation: "Not before the token's own expiry, unless the API key itself is deleted at the vendor.".into(),

@@ -83,6 +83,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             purposes: &[Purpose::Lease, Purpose::Static],
             limits: texts(&["models", "spend", "rate"]),
             unused: texts(&["usage", "switch off"]),
+            tries_keys: true,
         },
         name_limit: 200,
         revocation: "At once on the replica that deletes it; another replica answers from its cache for up to 60 s."
@@ -201,7 +202,7 @@ impl Vendor for LiteLlm {
     }
 
     async fn takes(&self, cx: &Cx<'_>, key: &Secret) -> Result<Option<bool>, Fault> {
-        Talk::bare(cx, TITLE)?.takes(key, &["v1", "models"]).await.map(Some)
+        Talk::bare(cx, TITLE)?.takes(key, &["v1", "models"]).await
     }
 
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {

@@ -74,6 +74,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         purposes: &[Purpose::Lease, Purpose::Static, Purpose::Admin],
         limits: texts(&["permissions"]),
         unused: texts(&["last used", "usage"]),
+        tries_keys: true,
     },
     name_limit: 64,
     revocation: "Not promised by the vendor; a deleted key has been seen to answer now and then.".into(),
@@ -164,7 +165,7 @@ impl Vendor for OpenAi {
     }
 
     async fn takes(&self, cx: &Cx<'_>, key: &Secret) -> Result<Option<bool>, Fault> {
-        Talk::bare(cx, TITLE)?.takes(key, &["models"]).await.map(Some)
+        Talk::bare(cx, TITLE)?.takes(key, &["models"]).await
     }
 
     async fn extend(&self, cx: &Cx<'_>, key: &Ref, until: Time) -> Result<Time, Fault> {

@@ -79,6 +79,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| About {
         purposes: &[Purpose::Lease, Purpose::Static],
         limits: texts(&["spend", "models"]),
         unused: texts(&["last used", "usage", "switch off"]),
+        tries_keys: true,
     },
     name_limit: 100,
     revocation: "Not documented by the vendor.".into(),
@@ -138,7 +139,7 @@ impl Vendor for OpenRouter {
     }
 
     async fn takes(&self, cx: &Cx<'_>, key: &Secret) -> Result<Option<bool>, Fault> {
-        Talk::bare(cx, TITLE)?.takes(key, &["key"]).await.map(Some)
+        Talk::bare(cx, TITLE)?.takes(key, &["key"]).await
     }
 
     async fn extend(&self, _: &Cx<'_>, _: &Ref, _: Time) -> Result<Time, Fault> {

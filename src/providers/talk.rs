@@ -184,15 +184,11 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Whether the vendor takes a key, by a call that every key may make: one that it does not permit this is known too.
-    pub(super) async fn takes(mut self, key: &Secret, path: &[&str]) -> Result<bool, Fault> {
+    /// Whether the vendor takes a key, by a call that every key may make.
+    pub(super) async fn takes(mut self, key: &Secret, path: &[&str]) -> Result<Option<bool>, Fault> {
         self.hide(key);
-        match self.bearer(key)?.send(Call::get(path)).await {
-            Ok(_) => Ok(true),
-            Err(failure) if failure.vendor_said(401) => Ok(false),
-            Err(failure) if failure.vendor_said(403) => Ok(true),
-            Err(failure) => Err(failure.into()),
-        }
+        let asked = self.bearer(key)?.send(Call::get(path)).await;
+        asked.map_or_else(Failure::about_key, |_| Ok(Some(true)))
     }
 
     /// Whether so long a wait leaves time for another call.

@@ -45,7 +45,7 @@ pub trait Vendor: Send + Sync {
     }
 
     /// Whether the vendor takes this key yet, asked with the key itself and at no cost: some need a while to know a fresh one.
-    /// None where it cannot be asked so.
+    /// None where it cannot be asked so, or the answer is about something else.
     async fn takes(&self, _cx: &Cx<'_>, _key: &Secret) -> Result<Option<bool>, Fault> {
         Ok(None)
     }
@@ -131,6 +131,8 @@ pub struct Abilities {
     pub limits: Vec<Text>,
     /// What the vendor's API has and this engine does not use: `last used`, `usage`, `admin key`, `switch off`.
     pub unused: Vec<Text>,
+    /// Whether `Vendor::takes` asks: there is a call at no cost that every key may make.
+    pub tries_keys: bool,
 }
 
 /// How a credential comes to be.

@@ -63,6 +63,7 @@ fn shown(about: &About) -> Object {
         ("renew", json!(renew(can))),
         ("list", json!(matches!(can.find, Find::ByName { .. } | Find::ByOurId))),
         ("rotate_root", json!(rotate_root(about))),
+        ("static_key_proof", json!(static_key_proof(can))),
         ("limits", json!(can.limits)),
         ("unused", json!(can.unused)),
         ("config_fields", fields(&about.account)),
@@ -108,6 +109,15 @@ fn rotate_root(about: &About) -> &'static str {
         "by hand"
     } else {
         "none is stored"
+    }
+}
+
+/// How it is seen that a vendor takes a static role's new key, before that is served.
+fn static_key_proof(can: &Abilities) -> &'static str {
+    match (can.purposes.contains(&Purpose::Static), can.tries_keys) {
+        (false, _) => "there are no static keys",
+        (true, true) => "asked with the key itself",
+        (true, false) => "it is given a minute",
     }
 }
 

@@ -39,6 +39,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
         purposes: &[Purpose::Lease],
         limits: texts(&[]),
         unused: Vec::new(),
+        tries_keys: false,
     },
     name_limit: 128,
     revocation: "Never before its expiry, unless AWS refuses what signed it: deactivate that access key, or deny bedrock:CallWithBearerToken to its user.".into(),

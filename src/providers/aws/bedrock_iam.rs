@@ -68,6 +68,7 @@ static ABOUT: LazyLock<About> = LazyLock::new(|| {
             purposes: &[Purpose::Lease, Purpose::Static],
             limits: texts(&["permissions", "models"]),
             unused: texts(&["switch off"]),
+            tries_keys: false,
         },
         name_limit: 64,
         revocation: "Usually within seconds; IAM promises only that changes arrive in the end.".into(),

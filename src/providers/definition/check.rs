@@ -178,6 +178,14 @@ fn words(at: &str, given: &[String], known: &[&str]) -> Checked {
     }
 }
 
+/// A header that carries a credential: Authorization, or one that is left to definitions.
+pub(super) fn carrier(at: &str, name: &str) -> Checked {
+    if name.eq_ignore_ascii_case("authorization") || is_free(name) {
+        return Ok(());
+    }
+    problem(at, format!("{name:?} is no header"))
+}
+
 fn headers(at: &str, headers: &BTreeMap<String, String>) -> Checked {
     for (name, value) in headers {
         if !is_free(name) {
@@ -255,11 +263,8 @@ impl<'a> Walk<'a> {
             }
             self.allowed.retain(|source| !secret.contains(source));
         }
-        if let Auth::Header { name, .. } = &definition.auth
-            && !name.eq_ignore_ascii_case("authorization")
-            && !is_free(name)
-        {
-            return problem("auth.header.name", format!("{name:?} is no header"));
+        if let Auth::Header { name, .. } = &definition.auth {
+            carrier("auth.header.name", name)?;
         }
         for name in &secrets {
             let field = definition.account.iter().find(|field| field.name == *name);
@@ -281,6 +286,9 @@ impl<'a> Walk<'a> {
             self.step(&format!("check[{place}]"), step)?;
             self.only(&format!("check[{place}].take"), step, &["identity"])?;
             changes_nothing(&format!("check[{place}].call"), step)?;
+        }
+        if let Some(trial) = &definition.trial {
+            trial.check(self)?;
         }
         let account = self.allowed.clone();
         if let Some(switch) = &definition.switch {
@@ -504,14 +512,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn term(&mut self, at: &str, term: &Term) -> Checked {
+    pub(super) fn term(&mut self, at: &str, term: &Term) -> Checked {
         for (source, form) in term.sources() {
             self.source(at, source, form)?;
         }
         Ok(())
     }
 
-    fn source(&mut self, at: &str, source: &Source, form: Option<Form>) -> Checked {
+    pub(super) fn source(&mut self, at: &str, source: &Source, form: Option<Form>) -> Checked {
         if *source == Source::Item {
             return Ok(());
         }

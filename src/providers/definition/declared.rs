@@ -289,6 +289,13 @@ impl Vendor for Declared {
         switched::on(&Session::open(cx, &self.definition).await?, switch, key).await
     }
 
+    async fn takes(&self, cx: &Cx<'_>, key: &Secret) -> Result<Option<bool>, Fault> {
+        match &self.definition.trial {
+            Some(trial) => trial.run(cx, &self.definition, key).await,
+            None => Ok(None),
+        }
+    }
+
     fn slots_of(&self, account: &Account) -> Option<String> {
         self.definition.slots.as_ref().map(|slots| slots::of(slots, account))
     }
@@ -473,6 +480,7 @@ fn about(definition: &Definition) -> About {
             purposes,
             limits: definition.limits.iter().cloned().map(Into::into).collect(),
             unused: definition.unused.iter().cloned().map(Into::into).collect(),
+            tries_keys: definition.trial.is_some(),
         },
         name_limit: definition.longest_name,
         revocation: definition.revocation.clone().into(),

@@ -7,11 +7,12 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::answer::Shape;
+use super::super::answer::{Envelope, Shape};
 use super::auth::Auth;
 use super::source::Source;
 use super::template::{Target, Template};
 use super::term::Term;
+use super::trial::Trial;
 use crate::schema::{Field, Kind, parse_duration};
 
 /// Longest name of a key that a definition may promise, in characters.
@@ -78,11 +79,21 @@ pub(super) struct Definition {
     /// Ends a key; the first step's answer says how it went. None: the key ends by its expiry only.
     #[serde(default)]
     pub(super) delete: Vec<Step>,
+    /// How a fresh key is tried before a static role serves it.
+    #[serde(rename = "try")]
+    pub(super) trial: Option<Trial>,
     /// Values of fixed slots, at a vendor whose API makes no keys: in place of `create` and `delete`.
     pub(super) slots: Option<SlotsSpec>,
     /// How existing keys are switched on and off, at a vendor whose API makes none: in place of `create` and `delete`.
     pub(super) switch: Option<SwitchSpec>,
     pub(super) list: Option<Listing>,
+}
+
+impl Definition {
+    /// The forms of the vendor's errors.
+    pub(super) fn envelope(&self) -> Envelope<'_> {
+        Envelope::Declared(&self.errors)
+    }
 }
 
 /// What clients set as their base URL.

@@ -16,6 +16,7 @@ mod step;
 mod switched;
 mod template;
 mod term;
+mod trial;
 
 use std::sync::{Arc, LazyLock};
 
@@ -69,6 +70,7 @@ pub fn custom() -> &'static About {
             purposes: &[Purpose::Lease],
             limits: Vec::new(),
             unused: Vec::new(),
+            tries_keys: false,
         },
         name_limit: format::LONGEST_NAME,
         revocation: "As the definition says.".into(),
@@ -123,6 +125,15 @@ mod tests {
     /// One that has this part, and that is valid.
     fn existing(part: &str) -> Value {
         let mut definition = good();
+        if part == "try" {
+            let refused = json!([{"status": 400, "says": "unknown key"}]);
+            let header = json!({"name": "x-key"});
+            definition["try"] = json!({
+                "call": "GET /me", "query": {"team": "{account.team}"}, "header": header,
+                "expect": {"at": "/status", "is": "on"}, "refused": refused,
+            });
+            return definition;
+        }
         if part == "admin" {
             let take = json!({"id": "/id", "secret": "/key", "expires": "/expires"});
             let create = json!([{"call": "POST /admin/{account.team}", "body": {"name": "{name}"}, "take": take}]);
@@ -284,6 +295,14 @@ mod tests {
             assert!(problem.starts_with(says), "{pointer}: {problem}");
         }
         for (part, pointer, value, says) in [
+            ("switch", "/try", existing("try")["try"].take(), "try: has no meaning"),
+            ("try", "/try/call", json!("POST /me"), "try.call: must be a GET"),
+            ("try", "/try/call", json!("GET /{role.models}"), "try.call: role.models is not there"),
+            ("try", "/try/query", json!({"q": "{secret.admin_key}"}), "try.query.q: secret.admin_key is not given"),
+            ("try", "/try/header", json!({"name": "host"}), "try.header.name: \"host\" is no header"),
+            ("try", "/try/expect", json!({"at": "status", "is": 1}), "try.expect.at: \"status\" is not a JSON"),
+            ("try", "/try/refused", json!([{"status": 500, "says": "x"}]), "try.refused: 500 is not"),
+            ("try", "/try/known", json!([{"status": 401}]), "try.known: 401 alone"),
             ("switch", "/create", json!(good()["create"]), "create: has no meaning beside switch"),
             ("switch", "/role", json!(good()["role"]), "role: has no meaning beside switch"),
             ("switch", "/switch/look/take", json!({"hint": "/h"}), "switch.look.take: lacks state"),

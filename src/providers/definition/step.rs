@@ -34,7 +34,7 @@ pub(super) enum Outcome {
 
 impl<'a> Session<'a> {
     pub(super) async fn open(cx: &'a Cx<'a>, definition: &'a Definition) -> Result<Self, Fault> {
-        let mut talk = Talk::bare(cx, &definition.title)?.with_envelope(Envelope::Declared(&definition.errors));
+        let mut talk = Talk::bare(cx, &definition.title)?.with_envelope(definition.envelope());
         for (name, value) in &definition.headers {
             talk = talk.header(name, value);
         }
@@ -135,7 +135,7 @@ impl Step {
     }
 }
 
-fn build(target: &Target, query: &BTreeMap<String, Term>, scene: &Scene<'_>) -> Result<Call, Fault> {
+pub(super) fn build(target: &Target, query: &BTreeMap<String, Term>, scene: &Scene<'_>) -> Result<Call, Fault> {
     let absent = || Fault::invalid("was not called: a part of its path is not known");
     let path = target.path(scene).ok_or_else(absent)?;
     // A POST or a PATCH is repeatable only where its step says so.
@@ -163,7 +163,7 @@ impl GoneRule {
             && vendors_own
             && (self.code.is_some() || !of_a_path)
             && self.says.as_ref().is_none_or(|says| failure.mentions(says))
-            && self.code.as_ref().is_none_or(|code| failure.said.as_ref().is_some_and(|said| said.code == *code))
+            && self.code.as_ref().is_none_or(|code| failure.has_code(code))
     }
 }
 

@@ -62,6 +62,7 @@ impl Federated {
                 purposes: &[Purpose::Lease],
                 limits: Vec::new(),
                 unused: Vec::new(),
+                tries_keys: false,
             },
             // It is in the ledger only: no vendor keeps a name of a token.
             name_limit: 64,

@@ -151,6 +151,7 @@ fn abilities(shortest: Duration, longest: Duration, end: End, limits: &[&'static
         purposes: &[Purpose::Lease],
         limits: texts(limits),
         unused: Vec::new(),
+        tries_keys: false,
     }
 }
 

@@ -144,10 +144,14 @@ async fn facts(mount: &Mounted, about: &About) -> String {
                 .expect("text")
                 .replace("config/<name>/rotate-root", "`config/<name>/rotate-root`"),
         ),
+        ("Proof of a static role's new key", data["static_key_proof"].as_str().expect("text").to_owned()),
         ("What can be limited per key", none_or(list(&data["limits"]))),
         ("What its API has and this engine does not use", none_or(list(&data["unused"]))),
         ("Longest name of a key", format!("{} characters", about.name_limit)),
     ] {
+        if what.starts_with("Proof") && !about.can.purposes.contains(&Purpose::Static) {
+            continue;
+        }
         // Nobody but the ledger has a token's name, and the vendor's own rule what it may do.
         if token && (what.starts_with("Longest") || value.is_empty()) {
             continue;

@@ -1,11 +1,10 @@
 //! A key's life where nothing fails.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::json;
-use vault_plugin_secrets_ai::providers::{Expiry, FaultKind, Gone, Issued, Purpose};
+use vault_plugin_secrets_ai::providers::{Expiry, FaultKind, Gone, Issued};
 
 use super::stage::{Stage, World};
 
@@ -239,25 +238,4 @@ async fn a_wrong_admin_key_is_refused_whatever_is_asked() {
         stage.end(&issued.key).await.expect("ended");
     })
     .await;
-}
-
-#[tokio::test]
-async fn a_key_of_a_static_role_is_taken_as_long_as_it_is_there() {
-    let stages = Stage::all_and_real().await.into_iter();
-    let stages = stages.filter(|stage| stage.vendor.about().can.purposes.contains(&Purpose::Static)).collect();
-    let asked = &AtomicU32::new(0);
-    Stage::each(stages, async |stage| {
-        let key = stage.issue_static().await;
-        assert_eq!(stage.try_key(&key).await, 200, "{}", stage.label);
-        let Some(taken) = stage.takes(&key).await else {
-            assert_eq!(stage.end(&key.key).await, Ok(stage.ends), "{}", stage.label);
-            return;
-        };
-        asked.fetch_add(1, Ordering::Relaxed);
-        assert!(taken, "{}", stage.label);
-        assert_eq!(stage.end(&key.key).await, Ok(stage.ends), "{}", stage.label);
-        assert_eq!(stage.takes(&key).await, Some(false), "{}", stage.label);
-    })
-    .await;
-    assert!(asked.load(Ordering::Relaxed) >= 3, "only so many vendors can be asked");
 }

@@ -18,3 +18,4 @@ mod specs;
 mod stage;
 mod switched;
 mod tokens;
+mod tried;

@@ -430,8 +430,11 @@ impl Stage {
 
     /// Whether the vendor takes a key, asked with itself.
     pub async fn takes(&self, key: &Issued) -> Option<bool> {
-        let asked = self.vendor.takes(&self.cx(), &key.secret).await;
-        asked.unwrap_or_else(|fault| panic!("{}: {fault}", self.label))
+        self.try_takes(key).await.unwrap_or_else(|fault| panic!("{}: {fault}", self.label))
+    }
+
+    pub async fn try_takes(&self, key: &Issued) -> Result<Option<bool>, Fault> {
+        self.vendor.takes(&self.cx(), &key.secret).await
     }
 
     /// Issues an admin key; with its name.

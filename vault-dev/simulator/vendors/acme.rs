@@ -25,6 +25,7 @@ const ROUTES: &[Route<Acme>] = &[
     open("POST", "/oauth/token", Acme::access_token),
     key("POST", "/v1/tokens", Acme::token),
     key("POST", "/v1/chat/completions", Acme::complete),
+    key("GET", "/v1/models", Acme::models),
 ];
 
 #[derive(Default)]
@@ -114,6 +115,11 @@ impl Acme {
             return Err(Self::error(403, "this key may not use this model"));
         }
         works()
+    }
+
+    fn models(&mut self, call: &Call) -> Outcome {
+        let models = self.caller(call.request.bearer.as_deref(), call.at)?.more.clone();
+        Ok(Answer::ok(json!({"models": models})))
     }
 }
 

@@ -36,6 +36,7 @@ const ROUTES: &[Route<AzureOpenAiKeys>] = &[
         AzureOpenAiKeys::regenerate,
     ),
     key("POST", "/openai/v1/chat/completions", AzureOpenAiKeys::complete),
+    key("GET", "/openai/v1/models", AzureOpenAiKeys::models),
 ];
 
 pub struct AzureOpenAiKeys {
@@ -94,10 +95,20 @@ impl AzureOpenAiKeys {
     }
 
     fn complete(&mut self, call: &Call) -> Outcome {
+        self.check_key(call)?;
+        works()
+    }
+
+    fn models(&mut self, call: &Call) -> Outcome {
+        self.check_key(call)?;
+        Ok(Answer::ok(json!({"object": "list", "data": [{"id": "gpt-4o", "object": "model"}]})))
+    }
+
+    fn check_key(&self, call: &Call) -> Result<(), Answer> {
         let key = call.request.header("api-key").unwrap_or_default();
         let known = |slot: &Slot| slot.value == key && !call.at.refuses_still(slot.made);
         match self.slots.iter().any(known) {
-            true => works(),
+            true => Ok(()),
             false => Err(Self::error(401, "Access denied due to invalid subscription key or wrong API endpoint.")),
         }
     }

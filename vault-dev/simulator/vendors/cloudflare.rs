@@ -24,6 +24,7 @@ const ROUTES: &[Route<Cloudflare>] = &[
     admin("POST", "/client/v4/accounts/{account_id}/tokens", Cloudflare::create),
     admin("DELETE", "/client/v4/accounts/{account_id}/tokens/{token_id}", Cloudflare::delete),
     key("POST", "/client/v4/accounts/{account_id}/ai/v1/chat/completions", Cloudflare::complete),
+    key("GET", "/client/v4/accounts/{account_id}/tokens/verify", Cloudflare::verify),
 ];
 
 #[derive(Default)]
@@ -102,6 +103,17 @@ impl Cloudflare {
             Some(policy) if policy["effect"] == "allow" => Ok(success(json!({"response": "This is the simulator."}))),
             _ => Err(Self::error(403, "Authentication error")),
         }
+    }
+
+    /// Needs no permission.
+    fn verify(&mut self, call: &Call) -> Outcome {
+        of_account(call)?;
+        let unknown = |_| {
+            let errors = json!([{"code": 1000, "message": "Invalid API Token"}]);
+            Answer::new(401, json!({"success": false, "errors": errors, "messages": [], "result": null}))
+        };
+        let record = self.caller(call.request.bearer.as_deref(), call.at).map_err(unknown)?;
+        Ok(success(json!({"id": record.id, "status": "active"})))
     }
 }
 

@@ -23,6 +23,7 @@ const ROUTES: &[Route<Databricks>] = &[
     admin("DELETE", "/api/2.0/token-management/tokens/{token_id}", Databricks::delete),
     key("POST", "/serving-endpoints/chat/completions", Databricks::complete),
     key("GET", "/api/2.1/clusters/list", Databricks::clusters),
+    key("GET", "/api/2.0/preview/scim/v2/Me", Databricks::me),
 ];
 
 #[derive(Default)]
@@ -93,10 +94,19 @@ impl Databricks {
         Ok(Answer::ok(json!({"clusters": []})))
     }
 
-    fn check_scope(&mut self, call: &Call, wanted: &str) -> Result<(), Answer> {
+    /// Every scope has it.
+    fn me(&mut self, call: &Call) -> Outcome {
+        let record = self.holder(call)?;
+        Ok(Answer::ok(json!({"id": record.id, "active": true})))
+    }
+
+    fn holder(&mut self, call: &Call) -> Result<&mut Record<Vec<String>>, Answer> {
         let refused = |_| Self::error(403, "Invalid access token.");
-        let record = self.caller(call.request.bearer.as_deref(), call.at).map_err(refused)?;
-        let scopes = &record.more;
+        self.caller(call.request.bearer.as_deref(), call.at).map_err(refused)
+    }
+
+    fn check_scope(&mut self, call: &Call, wanted: &str) -> Result<(), Answer> {
+        let scopes = &self.holder(call)?.more;
         if scopes.is_empty() || scopes.iter().any(|scope| scope == "all-apis" || scope == wanted) {
             Ok(())
         } else {

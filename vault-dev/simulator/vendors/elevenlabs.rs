@@ -40,6 +40,7 @@ const ROUTES: &[Route<ElevenLabs>] = &[
     admin("PATCH", "/v1/service-accounts/{account}/api-keys/{key_id}", ElevenLabs::update),
     admin("DELETE", "/v1/service-accounts/{account}/api-keys/{key_id}", ElevenLabs::delete),
     key("POST", "/v1/text-to-speech/{voice_id}", ElevenLabs::speak),
+    key("GET", "/v1/user", ElevenLabs::user),
 ];
 
 const LIMITS: [Field; 6] = [
@@ -121,6 +122,14 @@ impl ElevenLabs {
         }
         record.more.used = used;
         works()
+    }
+
+    fn user(&mut self, call: &Call) -> Outcome {
+        let record = self.caller(call.request.header("xi-api-key"), call.at)?;
+        if !record.more.permissions.iter().any(|permission| permission == "user_read" || permission == "all") {
+            return Err(problem(401, "missing_permissions", "The API key is missing the permission user_read"));
+        }
+        Ok(Answer::ok(json!({"user_id": ACCOUNT})))
     }
 }
 

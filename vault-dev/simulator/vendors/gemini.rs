@@ -31,6 +31,7 @@ const ROUTES: &[Route<Gemini>] = &[
     admin("DELETE", "/v2/projects/{project}/locations/global/keys/{key}", Gemini::delete),
     admin("GET", "/v2/operations/{operation}", Gemini::operation),
     key("POST", "/v1beta/models/{model}", Gemini::generate),
+    key("GET", "/v1beta/models", Gemini::models),
     // Where the real one is has a host of its own: translation.googleapis.com.
     key("POST", "/language/translate/v2", Gemini::translate),
 ];
@@ -126,6 +127,10 @@ impl Gemini {
     fn generate(&mut self, call: &Call) -> Outcome {
         let method = call.param(0).rsplit_once(':').map_or("", |(_, method)| method).to_lowercase();
         self.serve(call, SERVICE, &method)
+    }
+
+    fn models(&mut self, call: &Call) -> Outcome {
+        self.serve(call, SERVICE, "listmodels")
     }
 
     fn translate(&mut self, call: &Call) -> Outcome {

@@ -20,6 +20,7 @@ const ROUTES: &[Route<Mistral>] = &[
     admin("POST", "/v1/admin/api-keys", Mistral::create),
     admin("DELETE", "/v1/admin/api-keys/{key_id}", Mistral::delete),
     key("POST", "/v1/chat/completions", Mistral::complete),
+    key("GET", "/v1/models", Mistral::models),
 ];
 
 #[derive(Default)]
@@ -72,6 +73,11 @@ impl Mistral {
     fn complete(&mut self, call: &Call) -> Outcome {
         self.caller(call.request.bearer.as_deref(), call.at)?;
         works()
+    }
+
+    fn models(&mut self, call: &Call) -> Outcome {
+        self.caller(call.request.bearer.as_deref(), call.at)?;
+        Ok(Answer::ok(json!({"object": "list", "data": [{"id": "mistral-small-latest", "object": "model"}]})))
     }
 }
 

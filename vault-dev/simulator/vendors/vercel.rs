@@ -19,6 +19,7 @@ const ROUTES: &[Route<Vercel>] = &[
     admin("GET", "/v1/api-keys", Vercel::list),
     admin("DELETE", "/v1/api-keys/{id}", Vercel::delete),
     key("POST", "/gateway/v1/chat/completions", Vercel::complete),
+    key("GET", "/gateway/v1/credits", Vercel::credits),
 ];
 
 #[derive(Default)]
@@ -99,6 +100,15 @@ impl Vercel {
         }
         limits.spent = spent;
         works()
+    }
+
+    fn credits(&mut self, call: &Call) -> Outcome {
+        let unknown = |_| {
+            let error = json!({"type": "authentication_error", "message": "Authentication failed."});
+            Answer::new(401, json!({"error": error}))
+        };
+        self.caller(call.request.bearer.as_deref(), call.at).map_err(unknown)?;
+        Ok(Answer::ok(json!({"balance": "100.00", "total_used": "0.00"})))
     }
 }
 

@@ -14,7 +14,7 @@ const ADMIN: &str = "weaviate-simulator-admin-0001";
 const ROLE: (&str, &str) = ("reader", "Docs");
 
 const ROUTES: &[Route<Weaviate>] = &[
-    admin("GET", "/v1/users/own-info", Weaviate::own_info),
+    key("GET", "/v1/users/own-info", Weaviate::own_info),
     admin("GET", "/v1/users/db", Weaviate::list),
     admin("POST", "/v1/users/db/{user_id}", Weaviate::create),
     admin("DELETE", "/v1/users/db/{user_id}", Weaviate::delete),
@@ -29,8 +29,16 @@ pub struct Weaviate {
 }
 
 impl Weaviate {
-    fn own_info(&mut self, _: &Call) -> Outcome {
-        Ok(Answer::ok(json!({"username": "simulator", "roles": [{"name": "root", "permissions": []}], "groups": []})))
+    /// Needs no role.
+    fn own_info(&mut self, call: &Call) -> Outcome {
+        let (name, roles) = if Self::is_admin(call.request) {
+            ("simulator".to_owned(), vec!["root".to_owned()])
+        } else {
+            let user = self.caller(call.request.bearer.as_deref(), call.at)?;
+            (user.id.clone(), user.more.clone())
+        };
+        let roles: Vec<Value> = roles.iter().map(|role| json!({"name": role, "permissions": []})).collect();
+        Ok(Answer::ok(json!({"username": name, "roles": roles, "groups": []})))
     }
 
     fn create(&mut self, call: &Call) -> Outcome {

@@ -20,6 +20,7 @@ const ROUTES: &[Route<Xai>] = &[
     admin("PUT", "/auth/api-keys/{id}", Xai::update),
     admin("DELETE", "/auth/api-keys/{id}", Xai::delete),
     key("POST", "/v1/chat/completions", Xai::complete),
+    key("GET", "/v1/api-key", Xai::about_itself),
 ];
 
 const LIMITS: [Field; 5] = [
@@ -106,6 +107,18 @@ impl Xai {
             return Err(Self::error(403, "API key does not have access to this model or endpoint"));
         }
         works()
+    }
+
+    fn about_itself(&mut self, call: &Call) -> Outcome {
+        let unknown = |_| {
+            let error = "Incorrect API key provided. You can obtain an API key from the console.";
+            Answer::new(400, json!({"code": "invalid-argument", "error": error}))
+        };
+        let record = self.caller(call.request.bearer.as_deref(), call.at).map_err(unknown)?;
+        Ok(Answer::ok(json!({
+            "api_key_id": record.id, "name": record.name, "team_id": TEAM, "acls": record.more.acls,
+            "api_key_disabled": false, "api_key_blocked": false, "team_blocked": false,
+        })))
     }
 }
 
