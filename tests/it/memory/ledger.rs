@@ -358,6 +358,25 @@ async fn a_row_that_cannot_be_read_stops_neither_sweep_nor_unmount() {
 }
 
 #[tokio::test]
+async fn a_panic_over_a_row_holds_up_no_other_and_the_row_is_settled_once_it_can_be() {
+    let bench = Bench::new();
+    let mount = bench.mount_with(&Case::named("litellm")).await;
+    for _ in 0..3 {
+        mount.creds().await.expect("a key");
+    }
+    let row = bench.rows().await.remove(0);
+    *bench.storage.panics_at.lock().expect("not poisoned") = Some(row.clone());
+    bench.advance(90 * MINUTE).await;
+    mount.tick().await;
+    eventually("the others are ended", async || bench.rows().await == [row.clone()]).await;
+    *bench.storage.panics_at.lock().expect("not poisoned") = None;
+    bench.advance(90 * MINUTE).await;
+    mount.tick().await;
+    eventually("and this one", async || bench.rows().await.is_empty()).await;
+    assert!(bench.simulator.live("litellm").await.is_empty());
+}
+
+#[tokio::test]
 async fn one_keys_refusal_does_not_hold_up_the_others() {
     let bench = Bench::new();
     let mount = bench.mount_with(&Case::named("litellm")).await;

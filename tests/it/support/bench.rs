@@ -236,6 +236,8 @@ pub struct FaultyStorage {
     /// Fails the write number so many from now on, one of that number.
     pub fail_put: Mutex<Option<u32>>,
     pub read_only: AtomicBool,
+    /// Reading what ends in this panics.
+    pub panics_at: Mutex<Option<String>>,
     /// How often a record of the issuer was read.
     pub identity_reads: AtomicU32,
 }
@@ -245,6 +247,10 @@ impl Storage for FaultyStorage {
     async fn get(&self, key: &str) -> Result<Option<Secret>> {
         if key.starts_with("identity/") {
             self.identity_reads.fetch_add(1, Ordering::SeqCst);
+        }
+        let panics_at = self.panics_at.lock().expect("not poisoned").clone();
+        if panics_at.is_some_and(|end| key.ends_with(&end)) {
+            panic!("{key} is read");
         }
         // A host's storage takes its time, and others go on meanwhile.
         tokio::task::yield_now().await;
