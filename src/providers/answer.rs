@@ -116,15 +116,15 @@ impl Failure {
         self.said.as_ref().is_some_and(|said| said.code == code)
     }
 
-    /// What it says of the key that asked: false where the vendor does not know it, true where it may not do this. None
-    /// where it is about something else: what is known of such a call may be wrong, and no rotation should wait for that.
+    /// What the vendor says of the key that asked: false where it does not know it, true where the key may not do this.
+    /// None where it speaks of something else: what is known of such a call may be wrong, and no rotation should wait for
+    /// that. A fault where the vendor has not spoken, or says "not now".
     pub(super) fn about_key(self) -> Result<Option<bool>, Fault> {
-        match self.status {
+        match self.status.filter(|_| self.said.is_some()) {
             Some(401) => Ok(Some(false)),
-            Some(403) if self.said.is_some() => Ok(Some(true)),
-            // "Not now" is no answer, and the next one may be.
+            Some(403) => Ok(Some(true)),
             Some(408 | 409 | 425 | 429) => Err(self.fault),
-            Some(300..=499) => Ok(None),
+            Some(400..=499) => Ok(None),
             _ => Err(self.fault),
         }
     }

@@ -16,6 +16,8 @@ use crate::schema::{Invalid, Name};
 /// A key that was given for a role.
 pub struct Imported {
     pub key: StaticKey,
+    /// What could not be seen of it.
+    pub doubt: Option<String>,
     /// Held until the role is stored: its lease must not end the key in between.
     _row: Option<OwnedRwLockWriteGuard<()>>,
 }
@@ -29,7 +31,7 @@ pub struct Given {
     pub stays: bool,
 }
 
-/// The key that is given for a new role; the vendor must take it, where it can be asked.
+/// The key that is given for a new role; one that the vendor refuses is not taken.
 pub async fn imported(
     mount: &AiMount,
     account: &Account,
@@ -56,10 +58,15 @@ pub async fn imported(
         return invalid("holds white space or characters that no key has: was a line end pasted?");
     }
     let signer = account.signer(mount);
-    let taken = account.vendor.takes(&account.cx(mount, &signer), &secret).await;
-    if taken.map_err(|fault| upstream::error(account.vendor.as_ref(), fault, None))? == Some(false) {
-        return invalid("is refused by the vendor");
-    }
+    let vendor = account.vendor.as_ref();
+    let asks = vendor.about().can.tries_keys;
+    let doubt = match vendor.takes(&account.cx(mount, &signer), &secret).await {
+        Ok(Some(false)) => return invalid("is refused by the vendor"),
+        Ok(Some(true)) => None,
+        Ok(None) => asks.then(|| format!("{} says nothing of that", vendor.about().title)),
+        Err(fault) => Some(upstream::text(vendor, &fault)),
+    };
+    let doubt = doubt.map(|why| format!("it could not be seen whether the vendor takes api_key ({why})"));
     let key = StaticKey {
         row: None,
         provider: account.config.provider.clone(),
@@ -72,9 +79,10 @@ pub async fn imported(
         headers: Default::default(),
         base_url: account.parsed.client_url.clone(),
         made: mount.clock.now(),
+        refused: false,
         expires: None,
     };
-    let Some(id) = given.take_over else { return Ok(Some(Imported { key, _row: None })) };
+    let Some(id) = given.take_over else { return Ok(Some(Imported { key, doubt, _row: None })) };
     let lock = mount.ledger.locks.write(&id.0).await;
     let row = leased(mount, account, &id.0, &secret).await?;
     if given.stays && row.vendor_expiry.is_some() {
@@ -92,7 +100,7 @@ pub async fn imported(
         expires: row.vendor_expiry,
         ..key
     };
-    Ok(Some(Imported { key, _row: Some(lock) }))
+    Ok(Some(Imported { key, doubt, _row: Some(lock) }))
 }
 
 /// The row of this very key, which a lease holds and which was made with this account: another's would be deleted with the

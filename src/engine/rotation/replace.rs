@@ -16,7 +16,7 @@ use super::slots::{self, check_are_settled, check_is_alone, slots_lock, slots_of
 use super::static_role::{StaticKey, StaticRole, Superseded};
 use crate::base::Secret;
 use crate::logical::{Error, Result};
-use crate::providers::{FaultKind, Purpose};
+use crate::providers::Purpose;
 use crate::schema::Values;
 
 pub fn static_key(name: &str) -> String {
@@ -100,6 +100,7 @@ async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<Sta
             key: Some(issued.key.into()),
             base_url: account.parsed.client_url.clone(),
             made,
+            refused: false,
             expires: issued.expires,
         });
         store(mount, name, &role).await?;
@@ -148,7 +149,14 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
             store(mount, name, &role).await?;
             return Err(Error::Refused("the vendor does not take the new key, and it is deleted".into()));
         }
-        Proof::Refused(why) | Proof::Unknown(why) | Proof::Waits(why) => return Ok(Progress::Pending(why)),
+        Proof::Refused(why) => {
+            if let Some(pending) = role.pending.as_mut().filter(|pending| !pending.refused) {
+                pending.refused = true;
+                store(mount, name, &role).await?;
+            }
+            return Ok(Progress::Pending(why));
+        }
+        Proof::Unknown(why) | Proof::Waits(why) => return Ok(Progress::Pending(why)),
     }
     step("rotate.proven").await;
     if mount.running.draining() {
@@ -162,25 +170,32 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
     Ok(Progress::Switched(()))
 }
 
-/// Whether the vendor takes the new key, asked with the key itself; where that cannot be asked, a while is waited for,
-/// unless there is nothing else to serve.
+/// Whether the vendor takes the new key, asked with the key itself. Where that cannot be asked it is taken in time, sooner
+/// if there is nothing else to serve; unless the vendor has refused it once, which only the vendor can take back.
 async fn prove(mount: &AiMount, role: &StaticRole, key: &StaticKey, patience: Duration) -> Result<Proof> {
     let owner = mount.owner(&key.account()).await?;
     let account = &owner.account;
     let secret = Secret::from(key.secret.as_str());
-    let refused = || Proof::Refused("the vendor does not take the new key yet".into());
+    let alone = role.current.is_none();
+    let age = (mount.clock.now() - key.made).to_std().unwrap_or_default();
+    let mut refused = key.refused;
     let mut patience = Patience::of(patience);
     loop {
         let signer = account.signer(mount);
         let cx = account.cx(mount, &signer);
         let proof = match tokio::time::timeout(VENDOR_BUDGET, account.vendor.takes(&cx, &secret)).await {
             Ok(Ok(Some(true))) => Proof::Taken,
-            Ok(Ok(Some(false))) => refused(),
-            Ok(Ok(None)) if role.current.is_none() || mount.clock.now() >= key.made + UNASKED_PROOF => Proof::Taken,
+            Ok(Ok(Some(false))) => Proof::Refused("the vendor does not take the new key yet".into()),
             Ok(Ok(None)) => Proof::Waits("the vendor is given time to know the new key".into()),
-            Ok(Err(fault)) if fault.kind == FaultKind::Refused => refused(),
             Ok(Err(fault)) => Proof::Unknown(upstream::text(account.vendor.as_ref(), &fault)),
             Err(_) => Proof::Unknown("the vendor did not answer in time".into()),
+        };
+        refused |= matches!(proof, Proof::Refused(_));
+        let proof = match proof {
+            Proof::Unknown(why) | Proof::Waits(why) if refused => Proof::Refused(why),
+            Proof::Waits(_) if alone || age >= UNASKED_PROOF => Proof::Taken,
+            Proof::Unknown(_) if age >= if alone { UNASKED_PROOF } else { PROOF_LIMIT } => Proof::Taken,
+            proof => proof,
         };
         if !proof.may_change() || !patience.lasts().await {
             return Ok(proof);

@@ -63,6 +63,9 @@ pub struct StaticKey {
     pub headers: BTreeMap<String, String>,
     pub base_url: String,
     pub made: Time,
+    /// Whether the vendor has said that it does not know it yet: then only its word counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
     /// When the vendor itself ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Time>,
@@ -97,7 +100,9 @@ impl StaticRole {
     pub fn refresh_after(&self, now: Time) -> Duration {
         let half = self.overlap() / 2;
         let next = self.schedule.next(self.since(), now);
-        let left = next.map_or(half, |next| (next - now).to_std().unwrap_or_default());
+        let expires = self.current.as_ref().and_then(|key| key.expires);
+        let left = |until: Time| (until - now).to_std().unwrap_or_default();
+        let left = next.into_iter().chain(expires).map(left).min().unwrap_or(half);
         left.clamp(SHORTEST_OVERLAP.min(half), half)
     }
 

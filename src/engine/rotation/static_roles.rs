@@ -196,6 +196,7 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
                 }
             };
             warnings.push(text.into());
+            warnings.extend(given.doubt.clone());
             drop(given);
             if skip {
                 return Ok(Response::default().with_warnings(warnings));

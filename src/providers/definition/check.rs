@@ -191,17 +191,18 @@ fn headers(at: &str, headers: &BTreeMap<String, String>) -> Checked {
         if !is_free(name) {
             return problem(at, format!("{name:?} is no header that a definition can set"));
         }
-        // Those for clients are handed out with the keys, and may end in files that shells read.
-        if value.len() > LONGEST_HEADER
-            || !value.chars().all(|c| c.is_ascii_alphanumeric() || " /-._~:@+,=;".contains(c))
-        {
-            return problem(
-                format!("{at}.{name}"),
-                format!("must be of letters, digits, spaces and /-._~:@+,=; and at most {LONGEST_HEADER} long"),
-            );
-        }
+        header_value(&format!("{at}.{name}"), value)?;
     }
     Ok(())
+}
+
+/// Those for clients are handed out with the keys, and may end in files that shells read.
+pub(super) fn header_value(at: &str, value: &str) -> Checked {
+    let plain = |c: char| c.is_ascii_alphanumeric() || " /-._~:@+,=;".contains(c);
+    if value.len() <= LONGEST_HEADER && value.chars().all(plain) {
+        return Ok(());
+    }
+    problem(at, format!("must be of letters, digits, spaces and /-._~:@+,=; and at most {LONGEST_HEADER} long"))
 }
 
 /// Whether it is a header that is left to definitions.
@@ -263,8 +264,9 @@ impl<'a> Walk<'a> {
             }
             self.allowed.retain(|source| !secret.contains(source));
         }
-        if let Auth::Header { name, .. } = &definition.auth {
+        if let Auth::Header { name, prefix, .. } = &definition.auth {
             carrier("auth.header.name", name)?;
+            header_value("auth.header.prefix", prefix)?;
         }
         for name in &secrets {
             let field = definition.account.iter().find(|field| field.name == *name);

@@ -130,7 +130,7 @@ mod tests {
             let header = json!({"name": "x-key"});
             definition["try"] = json!({
                 "call": "GET /me", "query": {"team": "{account.team}"}, "header": header,
-                "expect": {"at": "/status", "is": "on"}, "refused": refused,
+                "expect": [{"at": "/status", "is": "on"}], "refused": refused,
             });
             return definition;
         }
@@ -300,8 +300,9 @@ mod tests {
             ("try", "/try/call", json!("GET /{role.models}"), "try.call: role.models is not there"),
             ("try", "/try/query", json!({"q": "{secret.admin_key}"}), "try.query.q: secret.admin_key is not given"),
             ("try", "/try/header", json!({"name": "host"}), "try.header.name: \"host\" is no header"),
-            ("try", "/try/expect", json!({"at": "status", "is": 1}), "try.expect.at: \"status\" is not a JSON"),
+            ("try", "/try/expect", json!([{"at": "status", "is": 1}]), "try.expect.at: \"status\" is not a JSON"),
             ("try", "/try/refused", json!([{"status": 500, "says": "x"}]), "try.refused: 500 is not"),
+            ("try", "/try/header", json!({"name": "x", "prefix": "a\r\n"}), "try.header.prefix: must be of letters"),
             ("try", "/try/known", json!([{"status": 401}]), "try.known: 401 alone"),
             ("switch", "/create", json!(good()["create"]), "create: has no meaning beside switch"),
             ("switch", "/role", json!(good()["role"]), "role: has no meaning beside switch"),

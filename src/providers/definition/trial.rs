@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use http::{HeaderName, Method};
 use reqwest::Url;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::answer::Failure;
 use super::super::talk::Talk;
 use super::super::{Cx, Fault};
-use super::check::{Checked, Walk, carrier, pointer, problem};
+use super::check::{Checked, Walk, carrier, header_value, pointer, problem};
 use super::format::{Definition, Expect};
 use super::source::Scene;
 use super::step::build;
@@ -28,8 +29,9 @@ pub(super) struct Trial {
     #[serde(default)]
     pub(super) header: KeyHeader,
     /// What the answer says of a key that works.
-    pub(super) expect: Option<Expect>,
-    /// Errors that the vendor sends of a key that it does not know, beside 401.
+    #[serde(default)]
+    pub(super) expect: Vec<Expect>,
+    /// Errors that the vendor sends of a key that it does not know; where none is named, 401.
     #[serde(default)]
     pub(super) refused: Vec<ErrorRule>,
     /// Errors that only a key gets that it knows, beside 403.
@@ -86,7 +88,8 @@ impl Trial {
             walk.term(&format!("try.query.{name}"), term)?;
         }
         carrier("try.header.name", &self.header.name)?;
-        if let Some(expect) = &self.expect {
+        header_value("try.header.prefix", &self.header.prefix)?;
+        for expect in &self.expect {
             pointer("try.expect.at", &expect.at)?;
         }
         for (at, rules) in [("try.refused", &self.refused), ("try.known", &self.known)] {
@@ -117,14 +120,23 @@ impl Trial {
         let talk = talk.secret_header(name, &format!("{}{}", self.header.prefix, key.expose()))?;
         let call = build(&self.call, &self.query, &Scene::new(cx.account, cx.clock.now()))?;
         let failure = match talk.send_to(&url, call).await {
-            Ok(answer) => return Ok(Some(self.expect.as_ref().is_none_or(|expect| expect.holds(answer.body())))),
+            Ok(answer) => return Ok(self.kept_by(answer.body())),
             Err(failure) => failure,
         };
         let any = |rules: &[ErrorRule]| rules.iter().any(|rule| rule.fits(&failure));
         match (any(&self.known), any(&self.refused)) {
             (true, _) => Ok(Some(true)),
             (false, true) => Ok(Some(false)),
+            (false, false) if failure.vendor_said(401) && !self.refused.is_empty() => Ok(None),
             (false, false) => failure.about_key(),
         }
+    }
+
+    /// Whether an answer says what it must; none where it says nothing of that.
+    fn kept_by(&self, answer: &Value) -> Option<bool> {
+        self.expect.iter().try_fold(true, |kept, expect| {
+            answer.pointer(&expect.at)?;
+            Some(kept && expect.holds(answer))
+        })
     }
 }

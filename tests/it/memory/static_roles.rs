@@ -99,7 +99,7 @@ async fn a_read_says_when_to_read_again() {
 
 #[tokio::test]
 async fn who_reads_again_when_told_is_not_refused_whenever_somebody_rotates() {
-    for (period, moment) in [("720h", 0), ("720h", 1), ("720h", 899), ("30m", 0), ("30m", 450)] {
+    for (period, second) in [("720h", 0), ("720h", 1), ("720h", 59), ("30m", 0), ("30m", 30)] {
         let bench = Bench::new();
         let case = &Case::named("openai");
         let (mount, mut body) = mounted(&bench, case).await;
@@ -110,7 +110,7 @@ async fn who_reads_again_when_told_is_not_refused_whenever_somebody_rotates() {
         let mut ages = 0;
         for minute in 0..120_u64 {
             if minute % 40 == 7 {
-                bench.advance(Duration::from_secs(moment % 60)).await;
+                bench.advance(Duration::from_secs(second)).await;
                 mount.write("rotate-role/app", json!({})).await.expect("rotated");
             }
             bench.advance(MINUTE).await;
@@ -120,9 +120,86 @@ async fn who_reads_again_when_told_is_not_refused_whenever_somebody_rotates() {
                 (kept, ages) = (creds(&mount, "app").await, 0);
             }
             let key = text(&kept, "api_key").to_owned();
-            assert_eq!(status(&bench, case, &key).await, 200, "{period}, {moment}, minute {minute}");
+            assert_eq!(status(&bench, case, &key).await, 200, "{period}, {second}, minute {minute}");
         }
     }
+}
+
+/// A mount with Mistral's account, whose keys are tried at what clients set as their base URL.
+async fn of_mistral(bench: &Bench, base_url: Option<&str>) -> Mounted {
+    let mount = bench.mount().await;
+    let example = bench.simulator.get("/_control/examples").await["mistral"].clone();
+    let mut config = example["config"].clone();
+    config["provider"] = "mistral".into();
+    if let Some(url) = base_url {
+        config["base_url"] = url.into();
+    }
+    mount.write("config/main", config).await.expect("a config");
+    mount
+}
+
+#[tokio::test]
+async fn a_vendor_that_cannot_be_asked_holds_up_no_rotation_for_ever() {
+    let bench = Bench::new();
+    // Nobody is there, or who is there answers clients only.
+    let mount = of_mistral(&bench, Some("http://127.0.0.1:9/v1")).await;
+    let role = json!({"config": "main", "rotation_period": "720h"});
+    let written = mount.write("static-roles/app", role).await.expect("written");
+    assert!(written.warnings[0].contains("is not served yet"), "{:?}", written.warnings);
+    mount.read("static-creds/app").await.expect_err("there is nothing else to serve");
+    bench.advance(MINUTE + SECOND).await;
+    mount.tick().await;
+    eventually("so it is served in time", async || mount.read("static-creds/app").await.is_ok()).await;
+    let first = creds(&mount, "app").await;
+    mount.write("rotate-role/app", json!({})).await.expect("begun");
+    bench.advance(28 * MINUTE).await;
+    mount.tick().await;
+    assert_eq!(creds(&mount, "app").await["api_key"], first["api_key"], "it may still be asked");
+    // What that tick has begun takes its time.
+    eventually("the next one too", async || {
+        bench.advance(MINUTE).await;
+        mount.tick().await;
+        creds(&mount, "app").await["api_key"] != first["api_key"]
+    })
+    .await;
+    assert_eq!(creds(&mount, "app").await["previous_api_key"], first["api_key"]);
+}
+
+#[tokio::test]
+async fn what_a_vendor_has_refused_is_served_on_its_word_only() {
+    let bench = Bench::new();
+    let mount = of_mistral(&bench, None).await;
+    mount.write("static-roles/app", json!({"config": "main", "rotation_period": "720h"})).await.expect("written");
+    let first = creds(&mount, "app").await;
+    bench.simulator.settings(json!({"accept_lag_seconds": 36_000})).await;
+    mount.write("rotate-role/app", json!({})).await.expect("begun");
+    let pending =
+        async || mount.read("static-roles/app").await.expect("read").data.expect("a role")["pending_key_id"].clone();
+    let refused = pending().await;
+    assert!(refused.is_string());
+    // From now on it says nothing of the key.
+    let moved =
+        json!([{"vendor": "mistral", "path_contains": "/models", "kind": "error_before", "status": 404, "times": -1}]);
+    bench.simulator.faults(moved).await;
+    for _ in 0..5 {
+        bench.advance(5 * MINUTE).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(
+            (creds(&mount, "app").await["api_key"].clone(), pending().await),
+            (first["api_key"].clone(), refused.clone())
+        );
+    }
+    bench.advance(10 * MINUTE).await;
+    mount.tick().await;
+    eventually("it is given up", async || pending().await != refused).await;
+    assert_eq!(creds(&mount, "app").await["api_key"], first["api_key"]);
+    bench.simulator.faults(json!([])).await;
+    bench.simulator.settings(json!({"accept_lag_seconds": 0})).await;
+    bench.advance(HOUR).await;
+    mount.tick().await;
+    mount.write("rotate-role/app", json!({})).await.expect("rotated");
+    assert_ne!(creds(&mount, "app").await["api_key"], first["api_key"]);
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::{Value, json};
-use vault_plugin_secrets_ai::providers::{FaultKind, Purpose};
+use serde_json::json;
+use vault_plugin_secrets_ai::providers::Purpose;
 
 use super::stage::{Stage, World};
 
@@ -45,7 +45,8 @@ async fn a_key_is_taken_from_when_the_vendor_knows_it_until_it_is_ended() {
         assert_eq!(stage.takes(&key).await, Some(false), "{}", stage.label);
     })
     .await;
-    assert!(asked.load(Ordering::Relaxed) >= 14, "only so many vendors can be asked");
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked >= 15, "only {asked} can be asked");
 }
 
 #[tokio::test]
@@ -55,25 +56,28 @@ async fn an_answer_that_is_not_about_the_key_decides_nothing() {
             return;
         }
         let key = stage.issue_static().await;
-        let answers: [(Value, Option<bool>); 4] = [
-            (json!({"kind": "error_before", "status": 404}), None),
-            (json!({"kind": "error_before", "status": 422}), None),
-            (json!({"kind": "redirect", "to": "https://elsewhere.example/"}), None),
-            (json!({"kind": "error_before", "status": 401}), Some(false)),
-        ];
-        for (fault, taken) in answers {
-            stage.fail_all(fault.clone()).await;
-            assert_eq!(stage.takes(&key).await, taken, "{}: {fault}", stage.label);
+        for status in [404, 422] {
+            stage.fail_all(json!({"kind": "error_before", "status": status})).await;
+            assert_eq!(stage.takes(&key).await, None, "{}: {status}", stage.label);
             stage.no_faults().await;
         }
-        for (fault, kind) in [
-            (json!({"kind": "error_before", "status": 503, "times": -1}), FaultKind::Unknown),
-            (json!({"kind": "rate_limit", "times": -1, "retry_after_seconds": 3600}), FaultKind::Busy { after: None }),
+        // What is not the vendor's own word, or none for now.
+        for fault in [
+            json!({"kind": "html", "status": 401}),
+            json!({"kind": "html", "status": 403}),
+            json!({"kind": "html", "status": 404}),
+            json!({"kind": "redirect", "to": "https://elsewhere.example/"}),
+            json!({"kind": "error_before", "status": 503}),
+            json!({"kind": "rate_limit", "retry_after_seconds": 3600}),
         ] {
-            stage.fail_all(fault).await;
-            let asked = stage.try_takes(&key).await.expect_err("not now");
+            let mut every = fault.clone();
+            every["times"] = json!(-1);
+            stage.fail_all(every).await;
+            let asked = stage
+                .try_takes(&key)
+                .await
+                .map_or_else(|told| told, |taken| panic!("{}: {fault}: {taken:?}", stage.label));
             stage.no_faults().await;
-            assert_eq!(std::mem::discriminant(&asked.kind), std::mem::discriminant(&kind), "{}: {asked}", stage.label);
             assert!(!asked.text.contains(key.secret.expose()), "{asked}");
         }
         assert_eq!(stage.takes(&key).await, Some(true), "{}", stage.label);
