@@ -163,7 +163,7 @@ impl AiMount {
         let tainted = self.system.tainted().await?;
         if !self.storage_is_ours().await? {
             return Err(Error::Unavailable(
-                "this mount's storage was moved: run `plugin reload -mounts=<path>` with the mount's new path".into(),
+                "this mount's storage was moved: run `vault write sys/plugins/reload/backend mounts=<path>` with the mount's new path".into(),
             ));
         }
         if !tainted && taints == self.taints.load(Ordering::SeqCst) {

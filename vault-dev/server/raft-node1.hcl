@@ -1,5 +1,5 @@
 # Node 1 of three with raft storage, for OpenBao and HashiCorp's Vault: vault-dev/cluster starts them. By hand, each
-# in a directory of its own with the folder plugins/:
+# in a directory of its own with the folders plugins/ and raft/:
 #
 #   vault server -config=raft-node1.hcl
 #
@@ -11,7 +11,7 @@
 plugin_directory = "plugins"
 
 storage "raft" {
-  path    = "raft" # relative as well; the server makes it
+  path    = "raft" # relative as well; HashiCorp's Vault wants the folder to be there
   node_id = "node1"
 
   # Of raft's timeouts. The default, 5, gives machines that are slow or far away time; 1 is for production. These three

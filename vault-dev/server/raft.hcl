@@ -1,5 +1,5 @@
 # One server that keeps its data, in raft storage with a single node; for OpenBao and HashiCorp's Vault. In a directory
-# with the folder plugins/:
+# with the folders plugins/ and raft/:
 #
 #   vault server -config=raft.hcl
 #   vault operator init -key-shares=1 -key-threshold=1    # once; then vault operator unseal, after each start
@@ -8,7 +8,7 @@
 plugin_directory = "plugins"
 
 storage "raft" {
-  path    = "raft" # relative as well; the server makes it
+  path    = "raft" # relative as well; HashiCorp's Vault wants the folder to be there
   node_id = "node1"
 
   # Of raft's timeouts, 5 by default: with no other node to hear from, a start only gets slower by it.

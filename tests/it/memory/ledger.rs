@@ -223,7 +223,7 @@ async fn a_mount_whose_storage_was_moved_does_nothing_and_says_what_to_do() {
     bench.system.tainted.store(false, Ordering::SeqCst);
     for path in ["creds/dev", "roles/dev", "config/main"] {
         let error = mount.read(path).await.expect_err("moved");
-        assert!(matches!(&error, Error::Unavailable(text) if text.contains("plugin reload")), "{error}");
+        assert!(matches!(&error, Error::Unavailable(text) if text.contains("sys/plugins/reload/backend")), "{error}");
     }
     mount.cleanup().await;
     assert_eq!(bench.simulator.live("openai").await.len(), 1, "another instance owns it now");

@@ -82,6 +82,8 @@ async fn every_node_publishes_the_same_keys() {
     for standby in [one, other] {
         let [before, asked] = [standby.answered("read", KEYS), active.answered("read", KEYS)];
         stranger(standby, KEYS).await;
-        assert_eq!([standby.answered("read", KEYS), active.answered("read", KEYS)], [before + 1, asked]);
+        let answered = [standby.answered("read", KEYS), active.answered("read", KEYS)];
+        // OpenBao's standby answers itself, that of Vault's community edition passes it on.
+        assert!(answered == [before + 1, asked] || answered == [before, asked + 1], "{answered:?}, {before}, {asked}");
     }
 }

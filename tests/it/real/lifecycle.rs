@@ -144,7 +144,7 @@ async fn a_mount_moved_to_another_namespace_loses_no_row() {
     let refused = stage.server.send("GET", "ai/roles/openai", ROOT, &namespace, None).await;
     if refused.status != 200 {
         assert_eq!(refused.status, 503, "{}", refused.body);
-        assert!(refused.body.to_string().contains("plugin reload"), "{}", refused.body);
+        assert!(refused.body.to_string().contains("sys/plugins/reload/backend"), "{}", refused.body);
         let body = json!({"mounts": "ai/"});
         stage.server.send("POST", "sys/plugins/reload/backend", ROOT, &namespace, Some(body)).await.expect(200);
     }
