@@ -63,6 +63,8 @@ pub const STANDING_BUDGET: Duration = Duration::from_secs(15);
 pub const STANDING_WAIT: Duration = Duration::from_secs(1);
 /// A request or a tick waits so long for a vendor to take a credential that it has just made.
 pub const PROOF_BUDGET: Duration = Duration::from_secs(10);
+/// A key or a credential that its vendor does not take yet is tried again after so long at the most.
+pub const LONGEST_PENDING_WAIT: Duration = Duration::from_secs(5 * 60);
 /// A new credential that the vendor refuses for so long is given up.
 pub const PROOF_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// A credential that does not rotate by itself is warned of from this age on.

@@ -17,6 +17,10 @@ path "ai/config/+/rotate-root" {
 path "ai/rotate-role/+" {
   capabilities = ["update"]
 }
+# How far that is; a role's fields hold no key.
+path "ai/static-roles/*" {
+  capabilities = ["read", "list"]
+}
 
 # Who has which key of a library; and back with one, whoever has it.
 path "ai/library/+/status" {

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::super::accounts::{Account, config_key};
 use super::super::keys::ledger::{RowKind, State, retry};
 use super::super::mount::AiMount;
-use super::super::times::{AGE_LOGGED_EVERY, STATIC_TICK};
+use super::super::times::{AGE_LOGGED_EVERY, LONGEST_PENDING_WAIT, STATIC_TICK};
 use super::proof::Progress;
 use super::replace::{self, replace, static_key, stored};
 use super::root::{current, end_previous, rotate};
@@ -49,10 +49,19 @@ impl Rotations {
     }
 
     fn failed(&self, name: &str, why: String, clock: &dyn Clock) {
+        self.again(name, why, Duration::MAX, clock);
+    }
+
+    /// Not yet done: looked at again soon, however often it had failed before.
+    fn waits(&self, name: &str, why: String, clock: &dyn Clock) {
+        self.again(name, why, LONGEST_PENDING_WAIT, clock);
+    }
+
+    fn again(&self, name: &str, why: String, longest: Duration, clock: &dyn Clock) {
         let mut map = self.map();
         let seen = map.entry(name.to_owned()).or_default();
         seen.tries += 1;
-        seen.next = clock.monotonic() + retry(seen.tries);
+        seen.next = clock.monotonic() + retry(seen.tries).min(longest);
         seen.why = Some(why);
     }
 
@@ -94,7 +103,8 @@ async fn tend_static_roles(mount: &AiMount) -> Result<()> {
         let now = mount.clock.now();
         let rotates = role.rotates(now) && mount.rotations.may_try(&static_key(&name), mount.clock.as_ref());
         if rotates || role.lets_go(now) {
-            due.push((role.schedule.next(role.since(), now), name, rotates));
+            // What was begun goes first.
+            due.push((!role.begun, role.schedule.next(role.since(), now), name, rotates));
         }
     }
     for id in rows {
@@ -106,7 +116,7 @@ async fn tend_static_roles(mount: &AiMount) -> Result<()> {
     due.sort();
     let ends = mount.clock.monotonic() + STATIC_TICK;
     futures_util::stream::iter(due)
-        .for_each_concurrent(STATIC_CONCURRENCY, async |(_, name, rotates)| {
+        .for_each_concurrent(STATIC_CONCURRENCY, async |(_, _, name, rotates)| {
             if mount.clock.monotonic() < ends {
                 tend_static_role(mount, &name, rotates).await;
             }
@@ -139,7 +149,7 @@ async fn tend_static_role(mount: &AiMount, name: &str, rotates: bool) {
     match replace_due(mount, name, rotates).await {
         Ok(None) => {}
         Ok(Some(Progress::Switched(()))) => mount.rotations.succeeded(&key),
-        Ok(Some(Progress::Pending(why))) => mount.rotations.failed(&key, why, mount.clock.as_ref()),
+        Ok(Some(Progress::Pending(why))) => mount.rotations.waits(&key, why, mount.clock.as_ref()),
         Err(error) => {
             tracing::warn!(mount = mount.tag, role = name, %error, "a static role's rotation is tried again");
             mount.rotations.failed(&key, error.to_string(), mount.clock.as_ref());
@@ -180,7 +190,7 @@ async fn tend_one(mount: &AiMount, name: &str) -> Result<()> {
         let outcome = rotate(mount, name, None).await;
         match outcome {
             Ok(Progress::Switched(_)) => mount.rotations.succeeded(&config_key(name)),
-            Ok(Progress::Pending(why)) => mount.rotations.failed(&config_key(name), why, mount.clock.as_ref()),
+            Ok(Progress::Pending(why)) => mount.rotations.waits(&config_key(name), why, mount.clock.as_ref()),
             Err(error) => {
                 mount.rotations.failed(&config_key(name), error.to_string(), mount.clock.as_ref());
                 return Err(error);

@@ -79,7 +79,7 @@ pub async fn imported(
         headers: Default::default(),
         base_url: account.parsed.client_url.clone(),
         made: mount.clock.now(),
-        refused: false,
+        refused: None,
         expires: None,
     };
     let Some(id) = given.take_over else { return Ok(Some(Imported { key, doubt, _row: None })) };

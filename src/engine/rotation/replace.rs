@@ -41,8 +41,9 @@ pub async fn replace(
     patience: Duration,
     overlap: Option<Duration>,
 ) -> Result<Progress> {
-    if overlap.is_some() {
-        role.asked_overlap = overlap.map(|overlap| overlap.as_secs());
+    if let Some(overlap) = overlap {
+        let asked = role.asked_overlap.unwrap_or(u64::MAX);
+        role.asked_overlap = Some(asked.min(overlap.as_secs()));
         if role.pending.is_some() {
             store(mount, name, &role).await?;
         }
@@ -88,6 +89,7 @@ async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<Sta
     let made = mount.clock.now();
     held::make(mount, &account, config_lock, &wanted, async |row, issued| {
         let parts = issued.parts.iter().map(|(name, part)| (name.clone(), part.expose().to_owned())).collect();
+        role.begun = true;
         role.pending = Some(StaticKey {
             row: Some(row.id.clone()),
             provider: account.config.provider.clone(),
@@ -100,7 +102,7 @@ async fn create(mount: &AiMount, name: &str, mut role: StaticRole) -> Result<Sta
             key: Some(issued.key.into()),
             base_url: account.parsed.client_url.clone(),
             made,
-            refused: false,
+            refused: None,
             expires: issued.expires,
         });
         store(mount, name, &role).await?;
@@ -135,23 +137,23 @@ async fn finish(mount: &AiMount, name: &str, mut role: StaticRole, patience: Dur
     let (Some(row), Some(key)) = (&pending.row, &pending.key) else { return Ok(Progress::Switched(())) };
     if !held::adopt(mount, row, key, pending.expires).await? {
         role.pending = None;
-        role.asked_overlap = None;
         store(mount, name, &role).await?;
-        return Err(Error::Unavailable("the new key was ended before it was served: rotate again".into()));
+        return Err(Error::Unavailable("the new key was ended before it was served: another one is made".into()));
     }
     match prove(mount, &role, &pending, patience).await? {
         Proof::Taken => {}
-        Proof::Refused(_) if mount.clock.now() > pending.made + PROOF_LIMIT => {
+        Proof::Refused(_) if pending.refused.is_some_and(|since| mount.clock.now() > since + PROOF_LIMIT) => {
             mount.ledger.let_go(row, None).await?;
             step("rotate.after-letting-go").await;
             role.pending = None;
-            role.asked_overlap = None;
             store(mount, name, &role).await?;
-            return Err(Error::Refused("the vendor does not take the new key, and it is deleted".into()));
+            return Err(Error::Refused(
+                "the vendor does not take the new key: it is deleted, and another is made".into(),
+            ));
         }
         Proof::Refused(why) => {
-            if let Some(pending) = role.pending.as_mut().filter(|pending| !pending.refused) {
-                pending.refused = true;
+            if let Some(pending) = role.pending.as_mut().filter(|pending| pending.refused.is_none()) {
+                pending.refused = Some(mount.clock.now());
                 store(mount, name, &role).await?;
             }
             return Ok(Progress::Pending(why));
@@ -176,9 +178,10 @@ async fn prove(mount: &AiMount, role: &StaticRole, key: &StaticKey, patience: Du
     let owner = mount.owner(&key.account()).await?;
     let account = &owner.account;
     let secret = Secret::from(key.secret.as_str());
-    let alone = role.current.is_none();
-    let age = (mount.clock.now() - key.made).to_std().unwrap_or_default();
-    let mut refused = key.refused;
+    let now = mount.clock.now();
+    let age = (now - key.made).to_std().unwrap_or_default();
+    let alone = !role.serves(now);
+    let mut refused = key.refused.is_some();
     let mut patience = Patience::of(patience);
     loop {
         let signer = account.signer(mount);

@@ -30,7 +30,10 @@ pub struct StaticRole {
     /// Served as the previous one until they end, the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previous: Vec<Superseded>,
-    /// Seconds for which the served key goes on working once the pending one takes its place, where less was asked for.
+    /// Whether a rotation was begun, whatever has become of its key: it goes on until one is switched to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
+    /// Seconds for which the served key goes on working once the next one takes its place, where less was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_overlap: Option<u64>,
     /// When the current key was put into use.
@@ -63,9 +66,9 @@ pub struct StaticKey {
     pub headers: BTreeMap<String, String>,
     pub base_url: String,
     pub made: Time,
-    /// Whether the vendor has said that it does not know it yet: then only its word counts.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub refused: bool,
+    /// Since when the vendor says that it does not know it yet: from then on only its word counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Time>,
     /// When the vendor itself ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Time>,
@@ -116,7 +119,7 @@ impl StaticRole {
     /// Whether its key is to be replaced, or that was begun.
     pub fn rotates(&self, now: Time) -> bool {
         let next = self.schedule.next(self.since(), now);
-        self.pending.is_some() || self.ends_too_soon(next, now) || next.is_some_and(|next| next <= now)
+        self.begun || self.pending.is_some() || self.ends_too_soon(next, now) || next.is_some_and(|next| next <= now)
     }
 
     /// Whether the vendor ends the served key before the next rotation: one that a lease had held is replaced at once, and
@@ -128,6 +131,11 @@ impl StaticRole {
             (Some(rotated), Some(next)) => expires < next && now >= rotated + (expires - rotated) / 2,
             (Some(_), None) => false,
         }
+    }
+
+    /// Whether there is a key to serve that the vendor has not ended.
+    pub fn serves(&self, now: Time) -> bool {
+        self.current.as_ref().is_some_and(|key| key.expires.is_none_or(|expires| now < expires))
     }
 
     /// Whether the overlap of one of its keys is over.
@@ -143,6 +151,7 @@ impl StaticRole {
         let until = |key: &StaticKey| key.expires.map_or(ends, |expires| expires.min(ends));
         self.previous.extend(self.current.replace(pending).map(|key| Superseded { ends: until(&key), key }));
         self.rotated = Some(now);
+        self.begun = false;
     }
 
     /// All its keys.

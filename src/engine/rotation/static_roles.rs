@@ -172,12 +172,14 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
             let mut role = role;
             let mut dropped = None;
             if before.scope != role.scope || before.config != role.config {
-                warnings.push(
-                    "the key that is served stays as it is until the next rotation: rotate-role makes it now".into(),
-                );
+                let text = if role.begun {
+                    "the key that was being made is deleted: another one is made by itself, for the role as it is now"
+                } else {
+                    "the key that is served stays as it is until the next rotation: rotate-role makes it now"
+                };
+                warnings.push(text.into());
                 // It was made for what the role was before.
                 dropped = role.pending.take();
-                role.asked_overlap = None;
             }
             store(&mount, &name, &role).await?;
             drop(slots_lock);
@@ -279,6 +281,7 @@ fn changed(
         current: before.and_then(|role| role.current.clone()),
         pending: before.and_then(|role| role.pending.clone()),
         previous: before.map(|role| role.previous.clone()).unwrap_or_default(),
+        begun: before.is_some_and(|role| role.begun),
         asked_overlap: before.and_then(|role| role.asked_overlap),
         rotated: before.and_then(|role| role.rotated),
         created: before.map_or(now, |role| role.created),
@@ -379,7 +382,9 @@ fn shorten(mount: &AiMount, role: &mut StaticRole, overlap: Duration) {
 fn waiting(progress: Progress) -> Option<String> {
     match progress {
         Progress::Switched(()) => None,
-        Progress::Pending(why) => Some(format!("the new key is not served yet ({why}): it goes on by itself")),
+        Progress::Pending(why) => Some(format!(
+            "the new key is not served yet ({why}): it goes on by itself, and until then the key before goes on working"
+        )),
     }
 }
 

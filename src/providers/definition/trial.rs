@@ -132,11 +132,14 @@ impl Trial {
         }
     }
 
-    /// Whether an answer says what it must; none where it says nothing of that.
+    /// Whether an answer says what it must; none where it does not say all of that, and nothing else.
     fn kept_by(&self, answer: &Value) -> Option<bool> {
-        self.expect.iter().try_fold(true, |kept, expect| {
-            answer.pointer(&expect.at)?;
-            Some(kept && expect.holds(answer))
-        })
+        let absent = |expect: &&Expect| answer.pointer(&expect.at).is_none_or(Value::is_null);
+        let (silent, told): (Vec<_>, Vec<_>) = self.expect.iter().partition(absent);
+        match told.iter().all(|expect| expect.holds(answer)) {
+            true if silent.is_empty() => Some(true),
+            true => None,
+            false => Some(false),
+        }
     }
 }

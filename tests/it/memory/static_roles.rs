@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::base::{Clock, Time};
 use vault_plugin_secrets_ai::logical::{Entry, Error, Object, Operation, Storage};
@@ -152,16 +153,23 @@ async fn a_vendor_that_cannot_be_asked_holds_up_no_rotation_for_ever() {
     eventually("so it is served in time", async || mount.read("static-creds/app").await.is_ok()).await;
     let first = creds(&mount, "app").await;
     mount.write("rotate-role/app", json!({})).await.expect("begun");
-    bench.advance(28 * MINUTE).await;
-    mount.tick().await;
-    assert_eq!(creds(&mount, "app").await["api_key"], first["api_key"], "it may still be asked");
-    // What that tick has begun takes its time.
-    eventually("the next one too", async || {
-        bench.advance(MINUTE).await;
+    let begun = bench.clock.now();
+    let mut tried = 0;
+    loop {
+        bench.advance(5 * MINUTE).await;
         mount.tick().await;
-        creds(&mount, "app").await["api_key"] != first["api_key"]
-    })
-    .await;
+        // What a tick has begun takes its time: it shows in the role that is served, or in what was tried.
+        let switched = async || creds(&mount, "app").await["api_key"] != first["api_key"];
+        let requests = async || bench.simulator.created("mistral").await;
+        assert_eq!(requests().await, 2, "no third key");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        tried += 1;
+        if switched().await {
+            break;
+        }
+        assert!(tried < 10, "it is never taken");
+    }
+    assert!(bench.clock.now() - begun >= TimeDelta::minutes(30), "it might still have been asked");
     assert_eq!(creds(&mount, "app").await["previous_api_key"], first["api_key"]);
 }
 
@@ -196,10 +204,80 @@ async fn what_a_vendor_has_refused_is_served_on_its_word_only() {
     assert_eq!(creds(&mount, "app").await["api_key"], first["api_key"]);
     bench.simulator.faults(json!([])).await;
     bench.simulator.settings(json!({"accept_lag_seconds": 0})).await;
-    bench.advance(HOUR).await;
-    mount.tick().await;
-    mount.write("rotate-role/app", json!({})).await.expect("rotated");
-    assert_ne!(creds(&mount, "app").await["api_key"], first["api_key"]);
+    ticks_until(&bench, &mount, "what was begun goes on with another key", async || {
+        creds(&mount, "app").await["api_key"] != first["api_key"]
+    })
+    .await;
+}
+
+/// Lets minutes go by.
+async fn ticks_until<F: Future<Output = bool>>(
+    bench: &Bench,
+    mount: &Mounted,
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) {
+    for _ in 0..200 {
+        bench.advance(MINUTE).await;
+        mount.tick().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if condition().await {
+            return;
+        }
+    }
+    panic!("never came true: {what}");
+}
+
+#[tokio::test]
+async fn a_leaked_key_ends_however_long_the_vendor_refuses_the_next_one() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, mut body) = mounted(&bench, case).await;
+    body["rotation_period"] = "720h".into();
+    mount.write("static-roles/app", body).await.expect("written");
+    let leaked = creds(&mount, "app").await;
+    bench.simulator.settings(json!({"accept_lag_seconds": 36_000})).await;
+    bench.advance(MINUTE).await;
+    let begun = mount.write("rotate-role/app", json!({"overlap": "0s"})).await.expect("begun");
+    assert!(begun.warnings[0].contains("until then the key before goes on working"), "{:?}", begun.warnings);
+    // More of an overlap cannot be asked for afterwards.
+    mount.write("rotate-role/app", json!({"overlap": "30m"})).await.expect("begun");
+    ticks_until(&bench, &mount, "it is given up", async || {
+        let role = mount.read("static-roles/app").await.expect("read").data.expect("a role");
+        role["rotation_failure"].as_str().is_some_and(|why| why.contains("another is made"))
+    })
+    .await;
+    bench.simulator.settings(json!({"accept_lag_seconds": 0})).await;
+    ticks_until(&bench, &mount, "the leaked one is replaced, and ends at once", async || {
+        status(&bench, case, text(&leaked, "api_key")).await == 401
+    })
+    .await;
+    let served = creds(&mount, "app").await;
+    assert_eq!(
+        (status(&bench, case, text(&served, "api_key")).await, &served["previous_api_key"]),
+        (200, &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_first_key_that_the_vendor_refuses_is_followed_by_others() {
+    let bench = Bench::new();
+    let case = &Case::named("openai");
+    let (mount, mut body) = mounted(&bench, case).await;
+    bench.simulator.settings(json!({"accept_lag_seconds": 36_000})).await;
+    body["rotation_period"] = "720h".into();
+    mount.write("static-roles/app", body.clone()).await.expect("written");
+    // A change while there is no key to serve.
+    let changed = json!({"scopes": "api.model.read"});
+    let patched = mount.write("static-roles/app", changed).await.expect("written");
+    assert!(
+        patched.warnings.iter().any(|text| text.contains("another one is made by itself")),
+        "{:?}",
+        patched.warnings
+    );
+    bench.simulator.settings(json!({"accept_lag_seconds": 0})).await;
+    ticks_until(&bench, &mount, "a key is served", async || mount.read("static-creds/app").await.is_ok()).await;
+    assert_eq!(status(&bench, case, text(&creds(&mount, "app").await, "api_key")).await, 200);
 }
 
 #[tokio::test]

@@ -186,6 +186,8 @@ fn on_call() -> Vec<Attempt> {
         (NO, "POST", "ai/library/pool/keys/one", json!({})),
         (YES, "POST", "ai/rotate-role/app-legacy", json!({"overlap": "0s"})),
         (YES, "POST", "ai/config/openai/rotate-root", json!({})),
+        (YES, "GET", "ai/static-roles/app-legacy", NONE),
+        (YES, "LIST", "ai/static-roles", NONE),
         (NO, "GET", "ai/static-creds/app-legacy", NONE),
         (NO, "POST", "ai/static-roles/app-legacy", json!({"overlap": "1m"})),
         (NO, "DELETE", "ai/static-roles/app-legacy", NONE),
