@@ -59,11 +59,11 @@ pub async fn imported(
     }
     let signer = account.signer(mount);
     let vendor = account.vendor.as_ref();
-    let asks = vendor.about().can.tries_keys;
     let doubt = match vendor.takes(&account.cx(mount, &signer), &secret).await {
         Ok(Some(false)) => return invalid("is refused by the vendor"),
         Ok(Some(true)) => None,
-        Ok(None) => asks.then(|| format!("{} says nothing of that", vendor.about().title)),
+        Ok(None) if vendor.about().can.tries_keys => Some(format!("{} says nothing of it", vendor.about().title)),
+        Ok(None) => Some("it cannot be asked at no cost".into()),
         Err(fault) => Some(upstream::text(vendor, &fault)),
     };
     let doubt = doubt.map(|why| format!("it could not be seen whether the vendor takes api_key ({why})"));

@@ -76,7 +76,8 @@ pub async fn rotate(mount: &AiMount, name: &str, overlap: Option<Duration>) -> R
         (None, _) => create(mount, &account, overlap).await?,
         (Some(_), None) => account,
         (Some(pending), Some(overlap)) => {
-            let pending = Pending { overlap: Some(overlap.as_secs()), ..pending.clone() };
+            let asked = pending.overlap.unwrap_or(u64::MAX).min(overlap.as_secs());
+            let pending = Pending { overlap: Some(asked), ..pending.clone() };
             change(mount, &account, |config| config.admin.pending = Some(pending)).await?
         }
     };

@@ -40,7 +40,7 @@ pub fn paths() -> Vec<Path<AiMount>> {
             .on(Operation::Delete, "Delete a static role and its keys.", delete),
         Path::new("static-creds/{name}", "Read the key of a static role.")
             .describe(
-                "The key that is served, and for overlap after a rotation the one before as previous_api_key. ttl is after how many\nseconds to read it again: half of overlap, or what is left until the next rotation.",
+                "The key that is served, and for overlap after a rotation the one before as previous_api_key. ttl is after how many\nseconds to read it again: half of overlap, or what is left until the next rotation or the vendor's end of the key, where\nthat is less, but a minute at least if half of overlap is.",
             )
             .on(Operation::Read, "Read the key of a static role.", creds),
         Path::new("rotate-role/{name}", "Replace the key of a static role now.").on(

@@ -102,7 +102,7 @@ impl Redactor {
             Some((before, rest)) => format!("{before}{}", rest.split_once('"').map_or("", |(_, after)| after)),
             None => output,
         };
-        let lines = output.lines().filter(|line| !line.starts_with(WAITING));
+        let lines = output.lines().filter(|line| !line.starts_with(WAITING) && !is_path(line));
         let lines: Vec<String> = lines.map(|line| self.line(line)).collect();
         lines.join("\n")
     }
@@ -153,6 +153,11 @@ fn by_word(text: &str, mut replace: impl FnMut(&str) -> String) -> String {
         }
     }
     replaced + &replace(&word)
+}
+
+/// OpenBao shows it of a lease, and Vault does not.
+fn is_path(line: &str) -> bool {
+    line.strip_prefix("path ").is_some_and(|path| path.trim_start().starts_with("ai/"))
 }
 
 fn is_time(word: &str) -> bool {
