@@ -248,10 +248,11 @@ async fn a_leaked_key_ends_however_long_the_vendor_refuses_the_next_one() {
     })
     .await;
     bench.simulator.settings(json!({"accept_lag_seconds": 0})).await;
-    ticks_until(&bench, &mount, "the leaked one is replaced, and ends at once", async || {
-        status(&bench, case, text(&leaked, "api_key")).await == 401
+    ticks_until(&bench, &mount, "the leaked one is replaced", async || {
+        creds(&mount, "app").await["api_key"] != leaked["api_key"]
     })
     .await;
+    eventually("and ends at once", async || status(&bench, case, text(&leaked, "api_key")).await == 401).await;
     let served = creds(&mount, "app").await;
     assert_eq!(
         (status(&bench, case, text(&served, "api_key")).await, &served["previous_api_key"]),
