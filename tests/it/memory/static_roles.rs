@@ -148,9 +148,7 @@ async fn a_vendor_that_cannot_be_asked_holds_up_no_rotation_for_ever() {
     let written = mount.write("static-roles/app", role).await.expect("written");
     assert!(written.warnings[0].contains("is not served yet"), "{:?}", written.warnings);
     mount.read("static-creds/app").await.expect_err("there is nothing else to serve");
-    bench.advance(MINUTE + SECOND).await;
-    mount.tick().await;
-    eventually("so it is served in time", async || mount.read("static-creds/app").await.is_ok()).await;
+    ticks_until(&bench, &mount, "so it is served in time", async || mount.read("static-creds/app").await.is_ok()).await;
     let first = creds(&mount, "app").await;
     mount.write("rotate-role/app", json!({})).await.expect("begun");
     let begun = bench.clock.now();
