@@ -206,7 +206,7 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
             // The role is there and serves a key, whatever becomes of the next one.
             let replaced = replace(&mount, &name, role, PROOF_BUDGET, None).await;
             let why = match replaced {
-                Ok(progress) => waiting(progress),
+                Ok(progress) => waiting(progress, true),
                 Err(error) => {
                     Some(format!("api_key is served as it is, for it was not replaced ({error}): see rotate-role"))
                 }
@@ -216,7 +216,7 @@ async fn write(mount: Arc<AiMount>, arguments: StaticRoleArgs, call: Call) -> Re
         (None, None) => role,
     };
     let progress = replace(&mount, &name, role, PROOF_BUDGET, None).await?;
-    Ok(Response::default().with_warnings(warnings).with_warnings(waiting(progress)))
+    Ok(Response::default().with_warnings(warnings).with_warnings(waiting(progress, false)))
 }
 
 /// The stored role with the change over it, and a warning about fields that nobody knows.
@@ -365,10 +365,11 @@ async fn rotate(mount: Arc<AiMount>, arguments: RotateArgs, _: Call) -> Result<R
         // The next one needs their place; anywhere else the sweep does it.
         settle_now(&mount, &rows).await?;
     }
+    let has_key = role.current.is_some();
     let progress = replace(&mount, &name, role, PROOF_BUDGET, arguments.overlap).await?;
     mount.rotations.succeeded(&static_key(&name));
     mount.wake_sweep();
-    Ok(Response::default().with_warnings(waiting(progress)))
+    Ok(Response::default().with_warnings(waiting(progress, has_key)))
 }
 
 /// Has the keys that were served before end after so long at the most.
@@ -379,12 +380,13 @@ fn shorten(mount: &AiMount, role: &mut StaticRole, overlap: Duration) {
     }
 }
 
-fn waiting(progress: Progress) -> Option<String> {
+fn waiting(progress: Progress, has_key: bool) -> Option<String> {
     match progress {
         Progress::Switched(()) => None,
-        Progress::Pending(why) => Some(format!(
-            "the new key is not served yet ({why}): it goes on by itself, and until then the key before goes on working"
-        )),
+        Progress::Pending(why) => {
+            let before = if has_key { ", and until then the key before goes on working" } else { "" };
+            Some(format!("the new key is not served yet ({why}): it goes on by itself{before}"))
+        }
     }
 }
 
