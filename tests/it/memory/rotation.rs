@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vault_plugin_secrets_ai::logical::{Entry, Error, Storage};
 
-use crate::support::bench::{Bench, Mounted, eventually};
+use crate::support::bench::{Bench, Mounted, eventually, ticks_until};
 use crate::support::case::Case;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -139,9 +139,7 @@ async fn a_vendor_that_is_slow_to_take_a_fresh_credential_is_waited_for_with_the
     assert!(rotated.warnings[0].contains("goes on by itself"), "{:?}", rotated.warnings);
     assert_eq!(stored(&bench).await, before);
     mount.creds().await.expect("the old one works");
-    bench.advance(3 * MINUTE).await;
-    mount.tick().await;
-    eventually("switched", async || stored(&bench).await != before).await;
+    ticks_until(&bench, &mount, "switched", async || stored(&bench).await != before).await;
     assert_eq!(created(&bench).await, 1, "the same one that was made first");
 }
 
@@ -152,10 +150,8 @@ async fn a_credential_that_the_vendor_never_takes_is_given_up_and_deleted() {
     bench.simulator.settings(json!({"accept_lag_seconds": 1_000_000})).await;
     let before = stored(&bench).await;
     assert_eq!(rotate(&mount, json!({})).await["state"], "pending");
-    bench.advance(31 * MINUTE).await;
-    mount.tick().await;
     let given_up = async || config(&mount).await["rotation_failure"].to_string().contains("it is deleted");
-    eventually("given up", given_up).await;
+    ticks_until(&bench, &mount, "given up", given_up).await;
     eventually("the new one is deleted", async || admin_keys(&bench).await == ["key_sim_admin"]).await;
     eventually("no row", async || bench.rows().await.is_empty()).await;
     assert_eq!(stored(&bench).await, before);

@@ -80,11 +80,6 @@ impl Bench {
         self.simulator.settings(json!({"clock_offset_seconds": offset})).await;
     }
 
-    /// Moves our clock alone.
-    pub fn clock_only(&self, by: Duration) {
-        self.clock.offset.fetch_add(by.as_secs(), Ordering::SeqCst);
-    }
-
     /// What is stored below a folder.
     pub async fn storage_list(&self, folder: &str) -> Vec<String> {
         self.storage.list(folder).await.expect("listed")
@@ -206,6 +201,21 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("never came true: {what}");
+}
+
+/// Lets minutes go by until it is true: what is on its way when the clock is moved is tried again a minute later.
+pub async fn ticks_until<F: Future<Output = bool>>(
+    bench: &Bench,
+    mount: &Mounted,
+    what: &str,
+    condition: impl Fn() -> F,
+) {
+    eventually(what, async || {
+        bench.advance(Duration::from_secs(60)).await;
+        mount.tick().await;
+        condition().await
+    })
+    .await;
 }
 
 pub struct TestClock {
