@@ -119,7 +119,7 @@ impl StaticRole {
     /// Whether its key is to be replaced, or that was begun.
     pub fn rotates(&self, now: Time) -> bool {
         let next = self.schedule.next(self.since(), now);
-        self.begun || self.pending.is_some() || self.ends_too_soon(next, now) || next.is_some_and(|next| next <= now)
+        self.begun || self.ends_too_soon(next, now) || next.is_some_and(|next| next <= now)
     }
 
     /// Whether the vendor ends the served key before the next rotation: one that a lease had held is replaced at once, and
