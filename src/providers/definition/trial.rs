@@ -143,3 +143,27 @@ impl Trial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_does_not_say_all_of_what_it_must_says_nothing() {
+        let trial =
+            json!({"call": "GET /me", "expect": [{"at": "/off", "is": false}, {"at": "/blocked", "is": false}]});
+        let trial: Trial = serde_json::from_value(trial).expect("a trial");
+        for (answer, kept) in [
+            (json!({"off": false, "blocked": false}), Some(true)),
+            (json!({"off": true, "blocked": false}), Some(false)),
+            (json!({"blocked": true}), Some(false)),
+            (json!({"off": false}), None),
+            (json!({"off": false, "blocked": null}), None),
+            (json!("a page"), None),
+        ] {
+            assert_eq!(trial.kept_by(&answer), kept, "{answer}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod keys;
 mod leases;
 mod ledger;
 mod library;
+mod proofs;
 mod roles;
 mod rotation;
 mod slots;

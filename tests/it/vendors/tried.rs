@@ -61,6 +61,11 @@ async fn an_answer_that_is_not_about_the_key_decides_nothing() {
             assert_eq!(stage.takes(&key).await, None, "{}: {status}", stage.label);
             stage.no_faults().await;
         }
+        // Where the vendor tells an unknown key in other words, a 401 without them is about something else.
+        let told_apart = ["xai", "gemini", "databricks", "cloudflare"].contains(&stage.name.as_str());
+        stage.fail_all(json!({"kind": "error_before", "status": 401})).await;
+        assert_eq!(stage.takes(&key).await, if told_apart { None } else { Some(false) }, "{}: 401", stage.label);
+        stage.no_faults().await;
         // What is not the vendor's own word, or none for now.
         for fault in [
             json!({"kind": "html", "status": 401}),
