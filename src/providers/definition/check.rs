@@ -290,7 +290,7 @@ impl<'a> Walk<'a> {
             changes_nothing(&format!("check[{place}].call"), step)?;
         }
         if let Some(trial) = &definition.trial {
-            trial.check(self)?;
+            self.trial(trial)?;
         }
         let account = self.allowed.clone();
         if let Some(switch) = &definition.switch {

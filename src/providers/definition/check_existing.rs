@@ -1,11 +1,12 @@
-//! The same for what is no role's key that is made: keys that are switched, values of slots, an account's own credential.
+//! The same for what is no role's key that is made: keys that are switched, values of slots, an account's own credential; and
+//! for how a fresh key is tried.
 
 use std::collections::BTreeSet;
 
 use http::Method;
 
-use super::check::{Checked, Walk, changes_nothing, pointer, problem, sources};
-use super::format::{AdminSpec, ExpirySpec, SlotsSpec, Step, SwitchSpec};
+use super::check::{Checked, Walk, carrier, changes_nothing, header_value, pointer, problem, sources};
+use super::format::{AdminSpec, ExpirySpec, SlotsSpec, Step, SwitchSpec, Trial};
 use super::source::Source;
 use crate::schema::Kind;
 
@@ -141,6 +142,39 @@ impl Walk<'_> {
         let states: Vec<_> = [&switch.is_on, &switch.is_off].into_iter().chain(&switch.is_dead).collect();
         if states.iter().enumerate().any(|(place, state)| states[..place].contains(state)) {
             return problem("switch", "has one state twice among is_on, is_off and is_dead");
+        }
+        Ok(())
+    }
+
+    /// How a fresh key is tried.
+    pub(super) fn trial(&mut self, trial: &Trial) -> Checked {
+        let definition = self.definition;
+        if definition.slots.is_none() && definition.delete.is_empty() {
+            return problem("try", "has no meaning where no key is a static role's");
+        }
+        if trial.call.method != Method::GET {
+            return problem("try.call", "must be a GET");
+        }
+        for source in trial.call.sources() {
+            self.source("try.call", source, None)?;
+        }
+        for (name, term) in &trial.query {
+            self.term(&format!("try.query.{name}"), term)?;
+        }
+        carrier("try.header.name", &trial.header.name)?;
+        header_value("try.header.prefix", &trial.header.prefix)?;
+        for expect in &trial.expect {
+            pointer("try.expect.at", &expect.at)?;
+        }
+        for (at, rules) in [("try.refused", &trial.refused), ("try.known", &trial.known)] {
+            for rule in rules {
+                if !(400..500).contains(&rule.status) {
+                    return problem(at, format!("{} is not a status from 400 to 499", rule.status));
+                }
+                if rule.code.is_none() && rule.says.is_none() {
+                    return problem(at, format!("{} alone does not say it: it needs a code or words", rule.status));
+                }
+            }
         }
         Ok(())
     }

@@ -12,7 +12,6 @@ use super::auth::Auth;
 use super::source::Source;
 use super::template::{Target, Template};
 use super::term::Term;
-use super::trial::Trial;
 use crate::schema::{Field, Kind, parse_duration};
 
 /// Longest name of a key that a definition may promise, in characters.
@@ -207,6 +206,52 @@ pub(super) struct AdminSpec {
     #[serde(default)]
     pub(super) needs: Vec<String>,
     pub(super) create: Vec<Step>,
+}
+
+/// A call at no cost that a key makes itself, below what clients set as their base URL.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trial {
+    pub(super) call: Target,
+    #[serde(default)]
+    pub(super) query: BTreeMap<String, Term>,
+    /// What carries the key.
+    #[serde(default)]
+    pub(super) header: KeyHeader,
+    /// What the answer says of a key that works.
+    #[serde(default)]
+    pub(super) expect: Vec<Expect>,
+    /// Errors that the vendor sends of a key that it does not know; where none is named, 401.
+    #[serde(default)]
+    pub(super) refused: Vec<ErrorRule>,
+    /// Errors that only a key gets that it knows, beside 403.
+    #[serde(default)]
+    pub(super) known: Vec<ErrorRule>,
+}
+
+/// A header with a key in it: `Authorization: Bearer …` unless it is another one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyHeader {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) prefix: String,
+}
+
+/// An error of the vendor's own: all that is named must fit.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ErrorRule {
+    pub(super) status: u16,
+    pub(super) code: Option<String>,
+    /// Part of the message, whatever its case.
+    pub(super) says: Option<String>,
+}
+
+impl Default for KeyHeader {
+    fn default() -> Self {
+        Self { name: "Authorization".into(), prefix: "Bearer ".into() }
+    }
 }
 
 /// Fixed slots, each with a value that can be made anew.

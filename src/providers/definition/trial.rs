@@ -1,68 +1,16 @@
 //! Whether a vendor takes a key, asked with the key itself.
 
-use std::collections::BTreeMap;
-
-use http::{HeaderName, Method};
+use http::HeaderName;
 use reqwest::Url;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::Failure;
 use super::super::talk::Talk;
 use super::super::{Cx, Fault};
-use super::check::{Checked, Walk, carrier, header_value, pointer, problem};
-use super::format::{Definition, Expect};
+use super::format::{Definition, ErrorRule, Expect, Trial};
 use super::source::Scene;
 use super::step::build;
-use super::template::Target;
-use super::term::Term;
 use crate::base::Secret;
-
-/// A call at no cost that a key makes itself, below what clients set as their base URL.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Trial {
-    pub(super) call: Target,
-    #[serde(default)]
-    pub(super) query: BTreeMap<String, Term>,
-    /// What carries the key.
-    #[serde(default)]
-    pub(super) header: KeyHeader,
-    /// What the answer says of a key that works.
-    #[serde(default)]
-    pub(super) expect: Vec<Expect>,
-    /// Errors that the vendor sends of a key that it does not know; where none is named, 401.
-    #[serde(default)]
-    pub(super) refused: Vec<ErrorRule>,
-    /// Errors that only a key gets that it knows, beside 403.
-    #[serde(default)]
-    pub(super) known: Vec<ErrorRule>,
-}
-
-/// A header with a key in it: `Authorization: Bearer …` unless it is another one.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct KeyHeader {
-    pub(super) name: String,
-    #[serde(default)]
-    pub(super) prefix: String,
-}
-
-/// An error of the vendor's own: all that is named must fit.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ErrorRule {
-    pub(super) status: u16,
-    pub(super) code: Option<String>,
-    /// Part of the message, whatever its case.
-    pub(super) says: Option<String>,
-}
-
-impl Default for KeyHeader {
-    fn default() -> Self {
-        Self { name: "Authorization".into(), prefix: "Bearer ".into() }
-    }
-}
 
 impl ErrorRule {
     fn fits(&self, failure: &Failure) -> bool {
@@ -73,38 +21,6 @@ impl ErrorRule {
 }
 
 impl Trial {
-    pub(super) fn check(&self, walk: &mut Walk<'_>) -> Checked {
-        let definition = walk.definition;
-        if definition.slots.is_none() && definition.delete.is_empty() {
-            return problem("try", "has no meaning where no key is a static role's");
-        }
-        if self.call.method != Method::GET {
-            return problem("try.call", "must be a GET");
-        }
-        for source in self.call.sources() {
-            walk.source("try.call", source, None)?;
-        }
-        for (name, term) in &self.query {
-            walk.term(&format!("try.query.{name}"), term)?;
-        }
-        carrier("try.header.name", &self.header.name)?;
-        header_value("try.header.prefix", &self.header.prefix)?;
-        for expect in &self.expect {
-            pointer("try.expect.at", &expect.at)?;
-        }
-        for (at, rules) in [("try.refused", &self.refused), ("try.known", &self.known)] {
-            for rule in rules {
-                if !(400..500).contains(&rule.status) {
-                    return problem(at, format!("{} is not a status from 400 to 499", rule.status));
-                }
-                if rule.code.is_none() && rule.says.is_none() {
-                    return problem(at, format!("{} alone does not say it: it needs a code or words", rule.status));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Whether the vendor takes the key, as `Vendor::takes`.
     pub(super) async fn run(&self, cx: &Cx<'_>, definition: &Definition, key: &Secret) -> Result<Option<bool>, Fault> {
         let url: Url = cx.account.client_url.parse().map_err(|_| Fault::invalid("was not called: no base URL"))?;
